@@ -1,0 +1,64 @@
+# `make help` lists the targets. Everything runs from .venv, which `make setup` builds from a bare
+# Python 3.11 and the hash-pinned lock file; every other target builds it first when it is missing.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+UV     := $(VENV)/tool/bin/uv
+MODELS ?= models
+LOCKS  := cpu gpu tools dev
+
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+export PYTHONWARNINGS ?= ignore::SyntaxWarning
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check test test-slow demo serve bench stubs lock clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## build .venv with everything: server, client, training, exporter, tests
+
+# uv lives in an environment of its own, so that syncing .venv to the lock does not remove it.
+$(READY): requirements/dev.txt
+	$(PYTHON) -m venv --clear $(VENV)
+	$(PYTHON) -m venv $(VENV)/tool
+	$(VENV)/tool/bin/pip install --quiet --disable-pip-version-check 'uv>=0.9'
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) pip install --require-hashes -r requirements/dev.txt
+	touch $@
+
+check: $(READY) ## ruff, mypy --strict, import contracts, generated stubs current
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports
+	bash proto/generate.sh --check
+
+test: $(READY) ## the tests, in parallel and in random order
+	pytest -n auto
+
+test-slow: $(READY) ## the long ones: full training runs, soaks
+	pytest -m slow
+
+demo: $(READY) ## train, export, serve, classify and explain, end to end
+	bash demo.sh
+
+serve: $(READY) ## serve the bundles under MODELS (default: models)
+	python -m server --models $(MODELS)
+
+bench: $(READY) ## measurements; results go to bench/results
+	python -m bench
+
+stubs: $(READY) ## regenerate the protobuf stubs
+	bash proto/generate.sh
+
+lock: $(READY) ## recompute the lock files from pyproject.toml
+	for name in $(LOCKS); do \
+	  case $$name in tools) extras="train export";; dev) extras="cpu train export dev";; *) extras=$$name;; esac; \
+	  $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --custom-compile-command "make lock" $$(printf ' --extra %s' $$extras) pyproject.toml -o requirements/$$name.txt || exit 1; \
+	done
+
+clean: ## remove what was built, trained and exported (not your models of other names)
+	rm -rf $(VENV) build runs .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,1 @@
+"""The contract on the wire: .proto files and the stubs that `make stubs` generates from them."""
