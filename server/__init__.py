@@ -1,1 +1,10 @@
-"""Placeholder."""
+"""Bundles in, answers out: decode, batch, infer, explain, measure.
+
+    app        puts the parts together, starts and stops them
+    transport  gRPC and HTTP: convert, call, convert; the only place that knows protobuf
+    serving    what a classification is: admission, pixels, targets, predictions, pictures; which models there are
+    batching   which waiting images go into the engine's next run
+    engine     arrays in, arrays out
+
+Each layer imports only those below it, and errors, config and events.
+"""

@@ -1,0 +1,121 @@
+"""`python -m server`: settings from the command line or from SEETHROUGH_* variables, then `app.run`."""
+
+import difflib
+import inspect
+import logging
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from server.app import StartError, run
+from server.config import MIB, Device, Settings, available_cores
+
+PREFIX = "SEETHROUGH_"
+# Variables of this prefix that belong to our other programs.
+_FOREIGN = {"SEETHROUGH_TARGET"}
+
+cli = typer.Typer(add_completion=False, rich_markup_mode="markdown")
+
+
+@cli.command(context_settings={"auto_envvar_prefix": "SEETHROUGH"})
+def main(
+    models: Annotated[Path, typer.Option(help="Folder of bundles to serve, DIR/NAME/VERSION/.", metavar="DIR")],
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 127.0.0.1 keeps the server to this machine.")
+    ] = "0.0.0.0",  # noqa: S104
+    grpc_port: Annotated[int, typer.Option(help="Port for gRPC; 0 takes a free one.", min=0, max=65535)] = 8001,
+    http_port: Annotated[
+        int, typer.Option(help="Port for /metrics, /livez and /readyz; 0 takes a free one.", min=0, max=65535)
+    ] = 8000,
+    device: Annotated[Device, typer.Option(help="Where to infer; auto takes a GPU if there is one.")] = Device.AUTO,
+    threads: Annotated[
+        int, typer.Option(help="Cores for one run of the engine; 0 takes all that the process may use.", min=0)
+    ] = 0,
+    decode_threads: Annotated[
+        int, typer.Option(help="Pictures decoded or drawn at the same time; 0 means one for each core.", min=0)
+    ] = 0,
+    max_batch: Annotated[
+        int, typer.Option(help="Most images in one run; larger favours throughput under load over latency.", min=1)
+    ] = 32,
+    max_inflight_images: Annotated[
+        int, typer.Option(help="Images in work before callers are refused with RESOURCE_EXHAUSTED.", min=1)
+    ] = 512,
+    max_inflight_mib: Annotated[
+        int, typer.Option(help="MiB of requests in work before callers are refused: the bound on memory.", min=1)
+    ] = 256,
+    max_request_mib: Annotated[
+        int, typer.Option(help="Largest request in MiB; larger ones are refused unread.", min=1, max=2000)
+    ] = 32,
+    max_image_pixels: Annotated[
+        int, typer.Option(help="Largest picture in pixels, checked on its header before decoding.", min=1)
+    ] = 50_000_000,
+    grace_seconds: Annotated[
+        float,
+        typer.Option(help="After SIGTERM, how long to go on taking calls while load balancers notice.", min=0),
+    ] = 3.0,
+    drain_seconds: Annotated[
+        float, typer.Option(help="After the grace, how long calls in work may take to finish.", min=0)
+    ] = 30.0,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Serve model bundles over gRPC, with Grad-CAM explanations, and metrics over HTTP.
+
+    Every option can be set as a variable: --max-batch is SEETHROUGH_MAX_BATCH. A first SIGTERM or Ctrl-C finishes what is in
+    work, a second one stops at once.
+    """
+    _refuse_unknown_variables(os.environ)
+    _log_to_stderr(log_level)
+    if not models.is_dir():
+        raise typer.BadParameter(f"{models} is not a folder; export a model there first", param_hint="--models")
+    cores = available_cores()
+    settings = Settings(
+        models=models,
+        host=host,
+        grpc_port=grpc_port,
+        http_port=http_port,
+        device=device,
+        threads=threads or cores,
+        decode_threads=decode_threads or cores,
+        max_batch=max_batch,
+        max_inflight_images=max_inflight_images,
+        max_inflight_bytes=max_inflight_mib * MIB,
+        max_request_bytes=max_request_mib * MIB,
+        max_image_pixels=max_image_pixels,
+        grace_seconds=grace_seconds,
+        drain_seconds=drain_seconds,
+    )
+    try:
+        run(settings)
+    except StartError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+def _log_to_stderr(level: str) -> None:
+    names = ("debug", "info", "warning", "error")
+    if level.lower() not in names:
+        raise typer.BadParameter(f"{level!r} is not one of {', '.join(names)}", param_hint="--log-level")
+    logging.basicConfig(
+        stream=sys.stderr, level=level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+    )
+
+
+def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
+    """A misspelt variable would otherwise leave a setting at its default without a word."""
+    known = {PREFIX + name.upper() for name in inspect.signature(main).parameters} | _FOREIGN
+    for name in environment:
+        if name.startswith(PREFIX) and name not in known:
+            raise typer.BadParameter(f"unknown variable {name}; {_suggest(name, known)}", param_hint="environment")
+
+
+def _suggest(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, known, 1)
+    return f"did you mean {near[0]}?" if near else f"there are: {', '.join(sorted(known))}"
+
+
+if __name__ == "__main__":
+    cli(prog_name="python -m server")

@@ -1,0 +1,1 @@
+"""Which waiting images go into the engine's next run: `policy` decides, `batcher` does it."""

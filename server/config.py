@@ -1,0 +1,46 @@
+"""The server's settings, as one frozen value that the command line or the environment fills and everyone else reads."""
+
+import os
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+MIB = 1 << 20
+
+
+class Device(StrEnum):
+    """Where the engine runs."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be set; `python -m server --help` explains each by its effect."""
+
+    models: Path
+    host: str
+    grpc_port: int
+    http_port: int
+    device: Device
+    threads: int
+    decode_threads: int
+    max_batch: int
+    max_inflight_images: int
+    max_inflight_bytes: int
+    max_request_bytes: int
+    max_image_pixels: int
+    grace_seconds: float
+    drain_seconds: float
+
+
+def available_cores() -> int:
+    """Cores that this process may use: its CPU affinity, and a container's quota (cgroup v2 cpu.max) rounded up."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return min(cores, max(1, -(-int(quota) // int(period))))
+    except (OSError, ValueError):  # no cgroup v2 here, or "max": no quota
+        return cores

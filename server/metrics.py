@@ -1,0 +1,109 @@
+"""Every metric of the server, and the only module that knows Prometheus.
+
+Counters and histograms follow the events; gauges are read when the page is asked for. Units are in the names.
+"""
+
+from collections.abc import Iterable
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+
+from server.events import BatchDone, Event, ImageAnswered, ImagesFailed, ModelChanged, ModelState, RequestDone
+
+_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_IMAGES = (1, 2, 4, 8, 16, 32, 64, 128)
+_PROBABILITY = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1)
+_STAGES = ("decode", "queue", "infer", "render", "total")
+_MODEL = ("model", "version")
+
+
+class Metrics:
+    """Subscribes to events as `on_event` and writes the page for Prometheus."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        self._requests = Counter(
+            "seethrough_requests", "Calls answered, by status code.", (*_MODEL, "rpc", "code"), registry=registry
+        )
+        self._images = Counter(
+            "seethrough_images", "Images, by what became of them.", (*_MODEL, "outcome"), registry=registry
+        )
+        self._stages = Histogram(
+            "seethrough_stage_seconds",
+            "Time of one answered image in each stage; total is from arrival to answer.",
+            (*_MODEL, "stage"),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._batches = Histogram(
+            "seethrough_batch_images", "Images in one run of the engine.", _MODEL, buckets=_IMAGES, registry=registry
+        )
+        self._queue = Gauge("seethrough_queue_images", "Images waiting for the engine now.", _MODEL, registry=registry)
+        self._inflight = Gauge("seethrough_inflight_images", "Images admitted and not answered yet.", registry=registry)
+        self._predictions = Counter(
+            "seethrough_predictions", "Answered images, by most probable class.", (*_MODEL, "label"), registry=registry
+        )
+        self._confidence = Histogram(
+            "seethrough_confidence",
+            "Probability of the most probable class.",
+            _MODEL,
+            buckets=_PROBABILITY,
+            registry=registry,
+        )
+        self._info = Gauge(
+            "seethrough_model_info",
+            "1 for each version in service, with what runs it.",
+            (*_MODEL, "engine", "precision", "device"),
+            registry=registry,
+        )
+        self._state = Gauge(
+            "seethrough_model_state", "1 for the state that the version is in.", (*_MODEL, "state"), registry=registry
+        )
+        self._loads = Counter("seethrough_loads", "Bundles loaded, by outcome.", ("outcome",), registry=registry)
+
+    def page(self, inflight: int, queued: Iterable[tuple[str, str, int]]) -> tuple[bytes, str]:
+        """The page and its content type; `queued` gives (model, version, images waiting) of each version in service."""
+        self._inflight.set(inflight)
+        for model, version, images in queued:
+            self._queue.labels(model, version).set(images)
+        return generate_latest(self._registry), CONTENT_TYPE_LATEST
+
+    def on_event(self, event: Event) -> None:
+        """Counts an event; safe from every thread."""
+        match event:
+            case ImageAnswered():
+                self._answered(event)
+            case ImagesFailed():
+                self._images.labels(event.model, event.version, event.outcome).inc(event.images)
+            case BatchDone():
+                self._batches.labels(event.model, event.version).observe(event.images)
+            case RequestDone():
+                self._requests.labels(event.model, event.version, event.rpc, event.code).inc()
+            case ModelChanged():
+                self._changed(event)
+
+    def _answered(self, event: ImageAnswered) -> None:
+        model, version = event.model, event.version
+        self._images.labels(model, version, "ok").inc()
+        for stage in _STAGES:
+            self._stages.labels(model, version, stage).observe(getattr(event.timings, f"{stage}_seconds"))
+        self._predictions.labels(model, version, event.label).inc()
+        self._confidence.labels(model, version).observe(event.confidence)
+
+    def _changed(self, event: ModelChanged) -> None:
+        for state in ModelState:
+            self._state.labels(event.model, event.version, state).set(state is event.state)
+        if event.state is ModelState.SERVING:
+            self._info.labels(event.model, event.version, event.engine, event.precision, event.device).set(1)
+        if event.state is not ModelState.LOADING:
+            self._loads.labels(event.state.value).inc()

@@ -1,0 +1,151 @@
+"""The questions and the answers that cross the seam between transport and serving."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server.errors import ServerError
+from server.events import ModelState, Timings
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedImage:
+    """A picture file."""
+
+    data: bytes
+
+    @property
+    def size_bytes(self) -> int:
+        """What it counts for in admission."""
+        return len(self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class RawImage:
+    """Samples that already have the model's shape, [height, width, channels], row-major."""
+
+    shape: tuple[int, int, int]
+    data: bytes
+
+    @property
+    def size_bytes(self) -> int:
+        """What it counts for in admission."""
+        return len(self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """The class with the r-th highest probability, 0 the highest."""
+
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClassIndex:
+    """The class with this index."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClassLabel:
+    """The class with this label."""
+
+    label: str
+
+
+Target = Rank | ClassIndex | ClassLabel
+
+
+class HeatmapFormat(StrEnum):
+    """How heatmaps are answered."""
+
+    GRID = "grid"
+    HEATMAP_PNG = "heatmap"
+    OVERLAY_PNG = "overlay"
+
+
+@dataclass(frozen=True, slots=True)
+class Explain:
+    """Which classes to explain, and in which form."""
+
+    targets: tuple[Target, ...]
+    format: HeatmapFormat
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifyJob:
+    """A request. `deadline` and `received` are on the server's clock, in seconds; version None is the default one."""
+
+    model: str
+    version: int | None
+    images: tuple[EncodedImage | RawImage, ...]
+    top_k: int
+    explain: Explain | None
+    request_id: str
+    received: float
+    deadline: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One class and its probability, 0..1."""
+
+    index: int
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The evidence for one class: a float32 grid [h, w] in 0..1, or a PNG file."""
+
+    prediction: Prediction
+    heatmap: NDArray[np.float32] | bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Predictions, most probable first, and one explanation for each target."""
+
+    predictions: tuple[Prediction, ...]
+    explanations: tuple[Explanation, ...]
+    timings: Timings
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """The answer to a job: for each image an answer, or why there is none."""
+
+    request_id: str
+    model: str
+    version: int
+    results: tuple[Answer | ServerError, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What is known of a version in service."""
+
+    labels: tuple[str, ...]
+    input_shape: tuple[int, int, int]  # height, width, channels
+    heatmap_shape: tuple[int, int]
+    engine: str
+    precision: str
+    device: str
+    loaded_at: float  # Unix time, seconds
+    provenance: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """One version of one model; `running` is None unless it is in service."""
+
+    name: str
+    version: int
+    state: ModelState
+    reason: str
+    is_default: bool
+    running: Running | None

@@ -1,0 +1,282 @@
+"""Serving.classify: the one path that every protocol takes, from a job to its answer.
+
+    admit -> for each image: decode -> batch -> pick classes -> draw
+
+Images of one request travel on their own: each may meet others' in a batch, and each may fail alone.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from bundle import preprocess
+from bundle.errors import PictureError
+from bundle.preprocess import Sample, View
+from server.batching.batcher import Output
+from server.errors import (
+    DeadlineError,
+    InternalError,
+    InvalidImageError,
+    InvalidRequestError,
+    ModelNotFoundError,
+    OverloadedError,
+    ServerError,
+    UnavailableError,
+)
+from server.events import Events, ImageAnswered, ImagesFailed, Outcome, Timings
+from server.serving import render
+from server.serving.admission import Admission
+from server.serving.jobs import (
+    Answer,
+    Classification,
+    ClassifyJob,
+    ClassIndex,
+    ClassLabel,
+    EncodedImage,
+    Explanation,
+    HeatmapFormat,
+    ModelStatus,
+    Prediction,
+    RawImage,
+    Target,
+)
+from server.serving.repository import Repository, ServedModel
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# A caller who is refused is asked to wait at least this long, so that refusals cannot make a busy loop.
+_LEAST_RETRY_SECONDS = 0.01
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One image of a job, with what was settled for the whole job."""
+
+    job: ClassifyJob
+    model: ServedModel
+    image: EncodedImage | RawImage
+    targets: tuple[int, ...]  # as the graph takes them: -1-r is the class ranked r-th
+
+
+class Serving:
+    """Classifies images with the models of a repository."""
+
+    def __init__(
+        self,
+        repository: Repository,
+        admission: Admission,
+        workers: Executor,
+        events: Events,
+        clock: Callable[[], float],
+        max_image_pixels: int,
+    ) -> None:
+        """`workers` decode and draw; `clock` gives seconds on the scale of the jobs' deadlines."""
+        self._repository = repository
+        self._admission = admission
+        self._workers = workers
+        self._events = events
+        self._clock = clock
+        self._max_image_pixels = max_image_pixels
+        self._closed = False
+
+    def close(self) -> None:
+        """Refuses new jobs from now on; those in work are finished."""
+        self._closed = True
+
+    def models(self) -> list[ModelStatus]:
+        """Every version of every model, by name and number."""
+        return self._repository.statuses()
+
+    def model(self, name: str, version: int | None) -> ModelStatus:
+        """One version of one model, by default the one that answers. Raises ModelNotFoundError."""
+        return self._repository.status(name, version)
+
+    def known(self, name: str, version: int) -> tuple[str, str]:
+        """Name and version to count a request under: empty when there is no such model, so that callers cannot invent
+        names to fill the metrics with."""
+        try:
+            status = self._repository.status(name, version or None)
+        except ModelNotFoundError:
+            return "", ""
+        return status.name, str(status.version)
+
+    async def classify(self, job: ClassifyJob) -> Classification:
+        """Answers a job. Each image has its own result; the call raises the first image's error when none got an answer.
+
+        Raises a ServerError otherwise only for what concerns the whole request: model, targets, admission.
+        """
+        if self._closed:
+            raise UnavailableError("the server is shutting down; try another one")
+        model = self._repository.resolve(job.model, job.version)
+        if not job.images:
+            raise InvalidRequestError("images: the request has none; send at least one")
+        targets = _target_codes(job, model.manifest.labels)
+        size_bytes = sum(image.size_bytes for image in job.images)
+        try:
+            with self._admission.admit(len(job.images), size_bytes, self._retry_after(model)):
+                tasks = [_Task(job, model, image, targets) for image in job.images]
+                results = await asyncio.gather(*map(self._settle, tasks))
+        except OverloadedError:
+            self._failed(model, "shed", len(job.images))
+            raise
+        errors = [result for result in results if isinstance(result, ServerError)]
+        if len(errors) == len(results):
+            raise errors[0]
+        return Classification(job.request_id, model.name, model.version, tuple(results))
+
+    def _retry_after(self, model: ServedModel) -> float:
+        return max(_LEAST_RETRY_SECONDS, self._admission.images * model.batcher.seconds_per_image)
+
+    async def _settle(self, task: _Task) -> Answer | ServerError:
+        """The answer for one image or its error, counted either way."""
+        try:
+            answer = await self._answer(task)
+        except ServerError as error:
+            if isinstance(error, InternalError):
+                log.error("request %s failed on an image: %s", task.job.request_id, error)
+            self._failed(task.model, _outcome(error), 1)
+            return error
+        except asyncio.CancelledError:
+            self._failed(task.model, "expired" if self._is_late(task.job) else "cancelled", 1)
+            raise
+        except Exception:
+            # Unforeseen, so the others of the request are not taken down with it.
+            log.exception("request %s failed on an image", task.job.request_id)
+            self._failed(task.model, "failed", 1)
+            return InternalError("unforeseen error")
+        top = answer.predictions[0]
+        name, version = task.model.name, str(task.model.version)
+        self._events.emit(ImageAnswered(name, version, answer.timings, top.label, top.probability))
+        return answer
+
+    async def _answer(self, task: _Task) -> Answer:
+        start = self._clock()
+        sample = await self._sample(task)
+        decoded = self._clock()
+        if self._is_late(task.job):
+            raise DeadlineError("the deadline passed before the image was decoded")
+        output = await task.model.batcher.submit(sample.pixels, task.targets, task.job.deadline)
+        inferred = self._clock()
+        ranking = np.argsort(-output.probabilities, kind="stable")
+        explanations = await self._explanations(task, sample, output, ranking)
+        done = self._clock()
+        timings = Timings(
+            decode_seconds=decoded - start,
+            queue_seconds=output.queue_seconds,
+            infer_seconds=output.infer_seconds,
+            render_seconds=done - inferred,
+            total_seconds=done - task.job.received,
+            batch_images=output.batch_images,
+        )
+        labels = task.model.manifest.labels
+        top = tuple(_prediction(int(index), labels, output) for index in ranking[: task.job.top_k])
+        return Answer(top, explanations, timings)
+
+    async def _sample(self, task: _Task) -> Sample:
+        spec = task.model.manifest.preprocess
+        if isinstance(task.image, RawImage):
+            return _raw_sample(task.image, spec.shape)
+        try:
+            return await self._in_worker(preprocess.from_bytes, task.image.data, spec, self._max_image_pixels)
+        except PictureError as error:
+            raise InvalidImageError(str(error)) from error
+
+    async def _explanations(
+        self, task: _Task, sample: Sample, output: Output, ranking: NDArray[np.int64]
+    ) -> tuple[Explanation, ...]:
+        if task.job.explain is None:
+            return ()
+        labels, form = task.model.manifest.labels, task.job.explain.format
+        classes = [int(ranking[-1 - code]) if code < 0 else code for code in task.targets]
+        heatmaps: Sequence[NDArray[np.float32] | bytes] = list(output.heatmaps)
+        if form is not HeatmapFormat.GRID:
+            heatmaps = await self._in_worker(
+                _draw, task.image, sample, list(output.heatmaps), form, self._max_image_pixels
+            )
+        return tuple(
+            Explanation(_prediction(index, labels, output), heatmap)
+            for index, heatmap in zip(classes, heatmaps, strict=True)
+        )
+
+    async def _in_worker(self, function: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._workers, function, *arguments)
+
+    def _is_late(self, job: ClassifyJob) -> bool:
+        return job.deadline is not None and job.deadline <= self._clock()
+
+    def _failed(self, model: ServedModel, outcome: Outcome, images: int) -> None:
+        self._events.emit(ImagesFailed(model.name, str(model.version), outcome, images))
+
+
+def _target_codes(job: ClassifyJob, labels: list[str]) -> tuple[int, ...]:
+    """The job's targets as the graph takes them. Raises InvalidRequestError for a class that the model does not have."""
+    if job.explain is None:
+        return ()
+    return tuple(_target_code(target, labels) for target in job.explain.targets)
+
+
+def _target_code(target: Target, labels: list[str]) -> int:
+    if isinstance(target, ClassLabel):
+        try:
+            return labels.index(target.label)
+        except ValueError:
+            known = ", ".join(labels[:20]) + (", ..." if len(labels) > 20 else "")
+            raise InvalidRequestError(f"explain.targets: no label {target.label!r}; the model has: {known}") from None
+    number = target.index if isinstance(target, ClassIndex) else target.rank
+    if number >= len(labels):
+        kind = "class_index" if isinstance(target, ClassIndex) else "rank"
+        raise InvalidRequestError(
+            f"explain.targets: {kind} {number} of a model with {len(labels)} classes, counted from 0"
+        )
+    return number if isinstance(target, ClassIndex) else -1 - number
+
+
+def _raw_sample(image: RawImage, shape: tuple[int, int, int]) -> Sample:
+    """Raw pixels as they are. Raises InvalidImageError when they are not what the model takes."""
+    if image.shape != shape:
+        raise InvalidImageError(
+            f"pixels: shape {list(image.shape)}, the model takes {list(shape)} (height, width, channels)"
+        )
+    expected = shape[0] * shape[1] * shape[2]
+    if len(image.data) != expected:
+        raise InvalidImageError(f"pixels.data: {len(image.data)} bytes, a uint8 array of {list(shape)} has {expected}")
+    height, width, _ = shape
+    pixels = np.frombuffer(image.data, np.uint8).reshape(shape)
+    return Sample(pixels, View((width, height), (0.0, 0.0, float(width), float(height))))
+
+
+def _draw(
+    image: EncodedImage | RawImage, sample: Sample, heatmaps: list[NDArray[np.float32]], form: HeatmapFormat, limit: int
+) -> list[bytes]:
+    """The heatmaps as PNG files, at the size of the original picture within the renderer's bounds."""
+    if isinstance(image, RawImage):
+        picture = Image.fromarray(sample.pixels[..., 0] if sample.pixels.shape[2] == 1 else sample.pixels)
+    else:
+        picture = preprocess.upright(image.data, render.MAX_SIDE, limit)
+    canvas = render.canvas(picture)
+    return [render.png(heatmap, sample.view, canvas, form) for heatmap in heatmaps]
+
+
+def _prediction(index: int, labels: list[str], output: Output) -> Prediction:
+    return Prediction(index, labels[index], float(output.probabilities[index]))
+
+
+def _outcome(error: ServerError) -> Outcome:
+    match error:
+        case InvalidRequestError():
+            return "invalid"
+        case DeadlineError():
+            return "expired"
+        case InternalError():
+            return "failed"
+        case _:
+            return "shed"

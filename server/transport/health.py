@@ -1,0 +1,43 @@
+"""grpc.health.v1: the whole server under "", the service under its name, and each model under its own name.
+
+Kubernetes probes, Envoy and gRPC clients read it; Watch streams every change.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from grpc_health.v1 import health_pb2
+from grpc_health.v1.health import aio
+
+from server.events import Event, Events, ModelChanged
+
+SERVICE = "seethrough.v1.ImageClassifier"
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+class Health:
+    """Keeps the health service true to the models' states."""
+
+    def __init__(self, events: Events, is_serving: Callable[[str], bool]) -> None:
+        """`is_serving` tells whether some version of a model is in service."""
+        self.servicer = aio.HealthServicer()
+        self._is_serving = is_serving
+        self._tasks: set[asyncio.Task[None]] = set()
+        events.subscribe(self._on_event)
+
+    async def set_server(self, *, serving: bool) -> None:
+        """States whether the server as a whole wants traffic."""
+        for name in ("", SERVICE):
+            await self.servicer.set(name, _SERVING if serving else _NOT_SERVING)
+
+    async def drain(self) -> None:
+        """Everything NOT_SERVING from now on."""
+        await self.servicer.enter_graceful_shutdown()
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, ModelChanged):
+            status = _SERVING if self._is_serving(event.model) else _NOT_SERVING
+            task = asyncio.get_running_loop().create_task(self.servicer.set(event.model, status))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,1 @@
+"""The server, layer by layer, each with a fake on the other side of its seam."""
