@@ -49,10 +49,10 @@ class App:
         events.subscribe(self._metrics.on_event)
         self._repository = Repository(settings, events, self._clock)
         self._health = Health(events, self._repository.is_serving)
-        self._admission = Admission(settings.max_inflight_images, settings.max_inflight_bytes)
+        admission = Admission(settings.max_inflight_images, settings.max_inflight_bytes)
         self._workers = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
         self._serving = Serving(
-            self._repository, self._admission, self._workers, events, self._clock, settings.max_image_pixels
+            self._repository, admission, self._workers, events, self._clock, settings.max_image_pixels
         )
         self._classifier = ImageClassifier(self._serving, events, self._clock)
         self._not_ready = "loading"
@@ -107,7 +107,7 @@ class App:
 
     async def _drain(self, received: signal.Signals) -> None:
         """Turns traffic away; load balancers get the grace to notice, a person at the keyboard does not wait for it."""
-        log.info("%s: draining %d images", received.name, self._admission.images)
+        log.info("%s: draining %d images", received.name, self._serving.inflight)
         self._not_ready = "shutting down"
         await self._health.drain()
         if received is signal.SIGTERM:
@@ -116,7 +116,7 @@ class App:
     def _page(self) -> tuple[bytes, str]:
         served = self._repository.served()
         queued = [(model.name, str(model.version), model.batcher.queued) for model in served]
-        return self._metrics.page(self._admission.images, queued)
+        return self._metrics.page(self._serving.inflight, queued)
 
 
 def _catch_signals() -> asyncio.Future[signal.Signals]:

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +47,7 @@ from server.serving.jobs import (
     RawImage,
     Target,
 )
-from server.serving.repository import Repository, ServedModel
+from server.serving.repository import ServedModel
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +55,22 @@ T = TypeVar("T")
 
 # A caller who is refused is asked to wait at least this long, so that refusals cannot make a busy loop.
 _LEAST_RETRY_SECONDS = 0.01
+
+
+class Models(Protocol):
+    """Where Serving finds its models; `repository.Repository` is the real one."""
+
+    def resolve(self, name: str, version: int | None) -> ServedModel:
+        """The version in service that a request means; raises ModelNotFoundError or UnavailableError."""
+        ...
+
+    def status(self, name: str, version: int | None) -> ModelStatus:
+        """One version, whatever its state; raises ModelNotFoundError."""
+        ...
+
+    def statuses(self) -> list[ModelStatus]:
+        """Every version of every model, by name and number."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -68,11 +84,11 @@ class _Task:
 
 
 class Serving:
-    """Classifies images with the models of a repository."""
+    """Classifies images with the models in service."""
 
     def __init__(
         self,
-        repository: Repository,
+        models: Models,
         admission: Admission,
         workers: Executor,
         events: Events,
@@ -80,7 +96,7 @@ class Serving:
         max_image_pixels: int,
     ) -> None:
         """`workers` decode and draw; `clock` gives seconds on the scale of the jobs' deadlines."""
-        self._repository = repository
+        self._models = models
         self._admission = admission
         self._workers = workers
         self._events = events
@@ -92,19 +108,24 @@ class Serving:
         """Refuses new jobs from now on; those in work are finished."""
         self._closed = True
 
+    @property
+    def inflight(self) -> int:
+        """Images admitted and not answered yet."""
+        return self._admission.images
+
     def models(self) -> list[ModelStatus]:
         """Every version of every model, by name and number."""
-        return self._repository.statuses()
+        return self._models.statuses()
 
     def model(self, name: str, version: int | None) -> ModelStatus:
         """One version of one model, by default the one that answers. Raises ModelNotFoundError."""
-        return self._repository.status(name, version)
+        return self._models.status(name, version)
 
     def known(self, name: str, version: int) -> tuple[str, str]:
         """Name and version to count a request under: empty when there is no such model, so that callers cannot invent
         names to fill the metrics with."""
         try:
-            status = self._repository.status(name, version or None)
+            status = self._models.status(name, version or None)
         except ModelNotFoundError:
             return "", ""
         return status.name, str(status.version)
@@ -116,7 +137,7 @@ class Serving:
         """
         if self._closed:
             raise UnavailableError("the server is shutting down; try another one")
-        model = self._repository.resolve(job.model, job.version)
+        model = self._models.resolve(job.model, job.version)
         if not job.images:
             raise InvalidRequestError("images: the request has none; send at least one")
         targets = _target_codes(job, model.manifest.labels)

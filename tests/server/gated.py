@@ -1,0 +1,121 @@
+"""The real service, over real gRPC where a test wants it, with an engine that the test holds and releases."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+
+from bundle import manifest
+from proto import classifier_pb2 as pb
+from proto import classifier_pb2_grpc as rpc
+from server.batching.batcher import Batcher
+from server.errors import ModelNotFoundError
+from server.events import Event, Events, ModelState
+from server.serving.admission import Admission
+from server.serving.jobs import ModelStatus
+from server.serving.repository import ServedModel
+from server.serving.service import Serving
+from server.transport import grpc_server
+from server.transport.classifier import ImageClassifier
+from server.transport.health import Health
+from tests.bundles import make_bundle
+from tests.server.fakes import GatedEngine, ManualClock
+
+MODEL = "switch"
+LABELS = ("off", "on")
+HEIGHT, WIDTH = 6, 8
+
+
+@dataclass(frozen=True)
+class OneModel:
+    """A repository of one model, version 1."""
+
+    model: ServedModel
+
+    def resolve(self, name: str, version: int | None) -> ServedModel:
+        self.status(name, version)
+        return self.model
+
+    def status(self, name: str, version: int | None) -> ModelStatus:
+        if name != MODEL or version not in (None, 1):
+            raise ModelNotFoundError(f"no {name} {version}")
+        return ModelStatus(MODEL, 1, ModelState.SERVING, "", is_default=True, running=None)
+
+    def statuses(self) -> list[ModelStatus]:
+        return [self.status(MODEL, 1)]
+
+
+@dataclass
+class Gated:
+    """What a test of the service holds in its hands."""
+
+    serving: Serving
+    engine: GatedEngine
+    clock: ManualClock
+    events: list[Event] = field(default_factory=list)
+    bus: Events = field(default_factory=Events)
+
+    def outcomes(self) -> list[str]:
+        """What became of the images that got no answer, in order."""
+        return [event.outcome for event in self.events if hasattr(event, "outcome")]
+
+
+@asynccontextmanager
+async def gated_serving(folder: Path, max_images: int = 8, max_bytes: int = 1 << 20) -> AsyncIterator[Gated]:
+    """A Serving of one model whose engine waits for the test."""
+    spec = manifest.read(
+        make_bundle(folder / "1", kind="binary", labels=LABELS, height=HEIGHT, width=WIDTH, colour="grey")
+    )
+    engine, clock, bus = GatedEngine(), ManualClock(), Events()
+    batcher = Batcher(engine, 8, clock, lambda _: None, MODEL)
+    models = OneModel(ServedModel(MODEL, 1, spec, engine, batcher, 0.0))
+    with ThreadPoolExecutor(2) as workers:
+        serving = Serving(models, Admission(max_images, max_bytes), workers, bus, clock, 10_000)
+        gated = Gated(serving, engine, clock, bus=bus)
+        bus.subscribe(gated.events.append)
+        try:
+            yield gated
+        finally:
+            engine.release(1000)
+            await batcher.close()
+
+
+@asynccontextmanager
+async def over_grpc(gated: Gated) -> AsyncIterator["rpc.ImageClassifierAsyncStub"]:
+    """A stub of the real gRPC service over `gated`, through a socket on this machine."""
+    classifier = ImageClassifier(gated.serving, gated.bus, gated.clock)
+    server = grpc_server.build(classifier, Health(gated.bus, lambda _: True), 1 << 20)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            yield rpc.ImageClassifierStub(channel)
+    finally:
+        gated.engine.release(1000)
+        await server.stop(None)
+
+
+def raw_image(value: int = 0) -> pb.Image:
+    """Pixels of the model's shape, all of one value."""
+    return pb.Image(pixels=pb.RawPixels(height=HEIGHT, width=WIDTH, channels=1, data=bytes([value]) * (HEIGHT * WIDTH)))
+
+
+def request(*values: int, request_id: str = "") -> pb.ClassifyRequest:
+    """A request of one image for each value."""
+    return pb.ClassifyRequest(model=MODEL, images=map(raw_image, values or (0,)), request_id=request_id)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Returns when `condition` holds; what happens on the other side of a socket cannot be awaited otherwise."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+
+
+async def until_admitted(gated: Gated) -> None:
+    """Returns when the engine holds an image."""
+    await asyncio.wait_for(gated.engine.entered(), 10)
