@@ -69,6 +69,8 @@ class App:
         loading = asyncio.create_task(self._load(addresses))
         await self._drain(await stop)
         loading.cancel()
+        self._health.close()
+        self._classifier.close()
         await grpc_side.stop(self._settings.drain_seconds)
         await self._repository.close()
         http_side.should_exit = True

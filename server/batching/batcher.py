@@ -153,8 +153,6 @@ def _assemble(entries: list[_Entry], buckets: tuple[int, ...]) -> Batch:
     for row, entry in enumerate(entries):
         pixels[row] = entry.pixels
     most = max(len(entry.targets) for entry in entries)
-    if most == 0:
-        return Batch(pixels, None)
     targets = np.full((size, most), -1, np.int64)
     for row, entry in enumerate(entries):
         targets[row, : len(entry.targets)] = entry.targets
@@ -163,11 +161,10 @@ def _assemble(entries: list[_Entry], buckets: tuple[int, ...]) -> Batch:
 
 def _split(entries: list[_Entry], outputs: Outputs, started: float, seconds: float) -> list[Output]:
     # Copies, because a view would keep the whole batch alive for as long as the slowest of its callers.
-    none = np.empty((0, 0, 0), np.float32)
     return [
         Output(
             outputs.probabilities[row].copy(),
-            none if outputs.heatmaps is None else outputs.heatmaps[row, : len(entry.targets)].copy(),
+            outputs.heatmaps[row, : len(entry.targets)].copy(),
             started - entry.submitted,
             seconds,
             len(entries),

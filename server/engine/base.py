@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Batch:
-    """N images for one run. Without `targets` no heatmap is computed, and none is paid for."""
+    """N images for one run, each with M targets. With M = 0 no heatmap is computed, and none is paid for."""
 
     pixels: NDArray[np.uint8]  # [N, H, W, C]
-    targets: NDArray[np.int64] | None  # [N, M]; -1-r means the class ranked r-th
+    targets: NDArray[np.int64]  # [N, M]; -1-r means the class ranked r-th
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Outputs:
     """What the graph answers for a batch."""
 
     probabilities: NDArray[np.float32]  # [N, K]
-    heatmaps: NDArray[np.float32] | None  # [N, M, h, w], 0..1; None when the batch had no targets
+    heatmaps: NDArray[np.float32]  # [N, M, h, w], 0..1
 
 
 class Engine(Protocol):

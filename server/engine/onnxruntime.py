@@ -1,20 +1,18 @@
 """ONNX Runtime, on CUDA when there is a GPU and on the CPU otherwise.
 
-Both outputs live in one graph. ONNX Runtime executes every node of a graph by default, also for outputs that nobody asked
-for; `only_execute_path_to_fetches` makes a plain prediction cost what it costs in a graph without explanations.
+Both outputs live in one graph, and ONNX Runtime executes every node of a graph, also for outputs that nobody asked for
+(`RunOptions.only_execute_path_to_fetches` is honoured by its training builds only). A plain prediction therefore asks for
+zero targets: the backward pass then runs on tensors without elements, which costs its nodes' dispatch and no arithmetic.
 
 Threads do not spin between runs: a spinning pool would take the cores from decoding and from the event loop.
 """
 
 from pathlib import Path
 
-import numpy as np
 import onnxruntime as ort
 
 from server.config import Device
 from server.engine.base import Batch, Outputs
-
-_NO_TARGETS = np.zeros((1, 1), np.int64)  # the graph declares the input, though nothing on the executed path reads it
 
 
 class OnnxRuntimeEngine:
@@ -32,8 +30,6 @@ class OnnxRuntimeEngine:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         self._session = ort.InferenceSession(model, options, providers=_providers(device))
-        self._run_options = ort.RunOptions()
-        self._run_options.only_execute_path_to_fetches = True
         self.precision = precision
         self.device = "cuda" if "CUDAExecutionProvider" in self._session.get_providers() else "cpu"
         if device is Device.CUDA and self.device != "cuda":
@@ -42,12 +38,9 @@ class OnnxRuntimeEngine:
         self.buckets = _powers_of_two(max_batch) if self.device == "cuda" else ()
 
     def run(self, batch: Batch) -> Outputs:
-        """Computes probabilities, and heatmaps when the batch has targets."""
-        explain = batch.targets is not None
-        names = ["probabilities", "heatmaps"] if explain else ["probabilities"]
-        feeds = {"pixels": batch.pixels, "targets": batch.targets if explain else _NO_TARGETS}
-        answers = self._session.run(names, feeds, self._run_options)
-        return Outputs(answers[0], answers[1] if explain else None)
+        """Computes probabilities and, for each target, a heatmap."""
+        feeds = {"pixels": batch.pixels, "targets": batch.targets}
+        return Outputs(*self._session.run(["probabilities", "heatmaps"], feeds))
 
 
 def _providers(device: Device) -> list[str]:

@@ -28,7 +28,6 @@ from server.errors import (
     ModelNotFoundError,
     OverloadedError,
     ServerError,
-    UnavailableError,
 )
 from server.events import Events, ImageAnswered, ImagesFailed, Outcome, Timings
 from server.serving import render
@@ -102,11 +101,6 @@ class Serving:
         self._events = events
         self._clock = clock
         self._max_image_pixels = max_image_pixels
-        self._closed = False
-
-    def close(self) -> None:
-        """Refuses new jobs from now on; those in work are finished."""
-        self._closed = True
 
     @property
     def inflight(self) -> int:
@@ -135,8 +129,6 @@ class Serving:
 
         Raises a ServerError otherwise only for what concerns the whole request: model, targets, admission.
         """
-        if self._closed:
-            raise UnavailableError("the server is shutting down; try another one")
         model = self._models.resolve(job.model, job.version)
         if not job.images:
             raise InvalidRequestError("images: the request has none; send at least one")

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import AsyncIterator, Callable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import grpc
 from google.rpc.status_pb2 import Status
@@ -19,6 +19,7 @@ from server.transport.status import grpc_code, to_status
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Context = grpc.aio.ServicerContext[Any, Any]
 
 # Requests of one stream that are in work at once; the stream is not read further until the oldest is answered.
@@ -32,6 +33,11 @@ class ImageClassifier(rpc.ImageClassifierServicer):
         self._serving = serving
         self._events = events
         self._clock = clock
+        self._closing = asyncio.Event()
+
+    def close(self) -> None:
+        """Reads no further requests from open streams, which would otherwise hold up a drain; what was read is answered."""
+        self._closing.set()
 
     async def Classify(self, request: pb.ClassifyRequest, context: Context) -> pb.ClassifyResponse:
         """Classifies and explains the images of one request."""
@@ -50,13 +56,15 @@ class ImageClassifier(rpc.ImageClassifierServicer):
         async with asyncio.TaskGroup() as group:
 
             async def read() -> None:
-                async for request in requests:
+                async for request in _until(self._closing, requests):
                     await window.put(group.create_task(self._stream_answer(request, deadline)))
                 await window.put(None)
 
             group.create_task(read())
             while (task := await window.get()) is not None:
                 yield await task
+        if self._closing.is_set():
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "the server is shutting down; go on with another one")
 
     async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:  # noqa: ARG002
         """Every version of every model."""
@@ -109,6 +117,28 @@ class ImageClassifier(rpc.ImageClassifierServicer):
     def _deadline(self, context: Context) -> float | None:
         left = context.time_remaining()
         return None if left is None else self._clock() + left
+
+
+async def _until(closing: asyncio.Event, requests: AsyncIterator[T]) -> AsyncIterator[T]:
+    """The requests up to their end, or until `closing` is set."""
+
+    async def following() -> T:
+        return await anext(requests)
+
+    closed = asyncio.ensure_future(closing.wait())
+    try:
+        while True:
+            request = asyncio.ensure_future(following())
+            await asyncio.wait([request, closed], return_when=asyncio.FIRST_COMPLETED)
+            if not request.done():
+                request.cancel()
+                return
+            try:
+                yield request.result()
+            except StopAsyncIteration:
+                return
+    finally:
+        closed.cancel()
 
 
 async def _abort(context: Context, error: ServerError, request_id: str) -> NoReturn:

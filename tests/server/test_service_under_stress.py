@@ -118,14 +118,6 @@ async def test_one_broken_image_of_three_leaves_the_others_their_answers(tmp_pat
     assert gated.outcomes() == ["invalid"]
 
 
-async def test_after_closing_new_calls_are_told_to_go_elsewhere(tmp_path: Path) -> None:
-    async with gated_serving(tmp_path) as gated, over_grpc(gated) as stub:
-        gated.serving.close()
-        with pytest.raises(grpc.aio.AioRpcError) as refusal:
-            await stub.Classify(request(1))
-    assert refusal.value.code() == grpc.StatusCode.UNAVAILABLE
-
-
 async def test_a_stream_answers_in_the_order_of_its_requests_and_survives_a_bad_one(tmp_path: Path) -> None:
     async def requests() -> AsyncIterator[pb.ClassifyRequest]:
         yield request(255, request_id="a")

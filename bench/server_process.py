@@ -1,0 +1,47 @@
+"""Starts `python -m server` on free ports, as a user would, and stops it as Kubernetes would."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+_READY = re.compile(r"serving grpc=(\S+) http=(\S+)")
+
+
+@dataclass(frozen=True)
+class RunningServer:
+    """A server that has loaded its models."""
+
+    grpc: str  # host:port
+    http: str  # host:port
+    process: subprocess.Popen[str]
+
+
+@contextmanager
+def serving(models: Path, *options: str) -> Iterator[RunningServer]:
+    """Serves `models` for the block; `options` are further command-line options. The log goes to standard error.
+
+    Raises RuntimeError when the server ends before it has loaded its models.
+    """
+    command = [sys.executable, "-m", "server", "--models", str(models), "--host", "127.0.0.1"]
+    command += ["--grpc-port", "0", "--http-port", "0", "--grace-seconds", "0", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield _wait_until_ready(process)
+        finally:
+            process.terminate()
+            try:
+                process.wait(60)
+            finally:
+                process.kill()
+
+
+def _wait_until_ready(process: subprocess.Popen[str]) -> RunningServer:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if found := _READY.search(line):
+            return RunningServer(found[1], found[2], process)
+    raise RuntimeError(f"the server ended with status {process.wait()} before it was ready; its log is above")

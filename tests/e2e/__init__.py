@@ -1,0 +1,1 @@
+"""The whole, together with programs that we did not write."""
