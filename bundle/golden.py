@@ -4,13 +4,14 @@ The server runs them through the engine it has just built, on the machine and wi
 and refuses the bundle when the answers differ: a wrong model must not come into service quietly.
 """
 
-import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bundle import arrays
 from bundle.errors import BundleError
 from bundle.manifest import GOLDEN, Manifest
 
@@ -33,11 +34,8 @@ def write(folder: Path, golden: Golden) -> None:
 def read(folder: Path, manifest: Manifest) -> Golden:
     """Reads the golden samples; raises BundleError when an array is missing or not of the manifest's shape and type."""
     path = folder / GOLDEN
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            golden = Golden(**{name: stored[name] for name in Golden.__dataclass_fields__})
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise BundleError(f"{path}: cannot be read: {error}") from error
+    stored: dict[str, Any] = arrays.read(path, Golden.__dataclass_fields__)
+    golden = Golden(**stored)
     for tensor in [*manifest.inputs, *manifest.outputs]:
         array = getattr(golden, tensor.name)
         fits = len(array.shape) == len(tensor.shape) and all(
@@ -47,6 +45,8 @@ def read(folder: Path, manifest: Manifest) -> Golden:
             raise BundleError(
                 f"{path}: {tensor.name} is {array.dtype} {list(array.shape)}, the manifest says {tensor.dtype} {tensor.shape}"
             )
+    if not len(golden.pixels):
+        raise BundleError(f"{path}: holds no samples, without which a wrong model would go unnoticed")
     return golden
 
 

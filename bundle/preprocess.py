@@ -8,17 +8,29 @@ own feature, Pillow's `draft`): several times cheaper, at a mean difference of a
 """
 
 import io
+import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
 
 from bundle import strict
 from bundle.errors import PictureError
 
+# Imported here, because otherwise Pillow loads them when it meets the first picture, and that caller waits for it.
+_PLUGINS = (JpegImagePlugin, PngImagePlugin, WebPImagePlugin, GifImagePlugin, BmpImagePlugin, TiffImagePlugin)
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 DEFAULT_MAX_PIXELS = 50_000_000
 # Decoding at a reduced size keeps at least this many times the pixels that resizing needs in each direction.
@@ -28,6 +40,8 @@ DRAFT_GAP = 2
 Image.MAX_IMAGE_PIXELS = None
 
 _EXIF_ORIENTATION = 0x0112
+# Orientations that swap width and height, and that mirror the stored picture's left-right or top-bottom edges when applied.
+_TURNED, _MIRRORED_X, _MIRRORED_Y = {5, 6, 7, 8}, {2, 3, 6, 7}, {3, 4, 7, 8}
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -44,8 +58,8 @@ _RESAMPLING = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
-_CONVERTIBLE = {"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"}
-_WITH_ALPHA = {"LA", "PA", "RGBA", "La", "RGBa"}
+_CONVERTIBLE = {"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV"}
+_WITH_ALPHA = {"LA", "PA", "RGBA", "RGBa"}
 
 Size = Annotated[int, msgspec.Meta(ge=1, le=65_536)]
 Sample8 = Annotated[int, msgspec.Meta(ge=0, le=255)]
@@ -89,18 +103,29 @@ class Sample:
     view: View
 
 
+@dataclass(frozen=True)
+class _Decoded:
+    """An upright picture, possibly decoded below its true size."""
+
+    image: Image.Image
+    size: tuple[int, int]  # true width, height
+    # Where the picture lies in `image`: a reduced JPEG of 1365 rows has 682.5 rows of picture in an image of 683.
+    extent: tuple[float, float, float, float]  # left, top, right, bottom
+
+
 def from_bytes(data: bytes, spec: PreprocessSpec, max_pixels: int = DEFAULT_MAX_PIXELS) -> Sample:
     """Decodes a picture file and brings it to the model's input: pixels uint8 [H, W, C].
 
     Raises PictureError for anything that is not a whole picture of a known format within `max_pixels`.
     """
-    image, size = _decode(data, (spec.width * DRAFT_GAP, spec.height * DRAFT_GAP), max_pixels)
-    return _fit(_to_mode(image, spec), size, spec)
+    gap = DRAFT_GAP / spec.crop if spec.fit == "cover" else DRAFT_GAP
+    decoded = _decode(data, (math.ceil(spec.width * gap), math.ceil(spec.height * gap)), max_pixels)
+    return _fit(decoded, spec)
 
 
 def from_image(image: Image.Image, spec: PreprocessSpec) -> Sample:
     """Brings a picture that is decoded and upright already to the model's input: pixels uint8 [H, W, C]."""
-    return _fit(_to_mode(image, spec), image.size, spec)
+    return _fit(_Decoded(image, image.size, (0.0, 0.0, image.width, image.height)), spec)
 
 
 def upright(data: bytes, longest_side: int, max_pixels: int = DEFAULT_MAX_PIXELS) -> Image.Image:
@@ -108,26 +133,24 @@ def upright(data: bytes, longest_side: int, max_pixels: int = DEFAULT_MAX_PIXELS
 
     Raises PictureError like `from_bytes`.
     """
-    image, _ = _decode(data, (longest_side, longest_side), max_pixels)
-    image = _flatten(image, "RGB", (255, 255, 255))
+    decoded = _decode(data, (longest_side, longest_side), max_pixels)
+    image = _flatten(decoded.image, "RGB", (255, 255, 255))
     image.thumbnail((longest_side, longest_side))
     return image
 
 
-def _decode(data: bytes, least: tuple[int, int], max_pixels: int) -> tuple[Image.Image, tuple[int, int]]:
-    """The decoded, upright picture, at least `least` (width, height) in size if it was, and its true upright size."""
+def _decode(data: bytes, least: tuple[int, int], max_pixels: int) -> _Decoded:
+    """The upright picture, decoded at least at `least` (width, height) if it is that large."""
     if not data:
         raise PictureError("the image is empty (0 bytes)")
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_size(image.size, max_pixels)
             orientation = _orientation(image)
-            turned = orientation >= 5
-            size = (image.height, image.width) if turned else image.size
-            image.draft(None, least[::-1] if turned else least)
+            size = image.size
+            drafted = image.draft(None, least[::-1] if orientation in _TURNED else least)
             image.load()
-            method = _UPRIGHT.get(orientation)
-            return (image.transpose(method) if method is not None else image), size
+            return _turn(image, size, drafted[1][2:] if drafted else size, orientation)
     except PictureError:
         raise
     except UnidentifiedImageError as error:
@@ -140,6 +163,17 @@ def _decode(data: bytes, least: tuple[int, int], max_pixels: int) -> tuple[Image
         raise PictureError(f"the picture is broken or incomplete: {error or type(error).__name__}") from error
 
 
+def _turn(image: Image.Image, size: tuple[int, int], extent: tuple[float, float], orientation: int) -> _Decoded:
+    """Applies the EXIF orientation to a picture that fills `extent` (width, height) of `image` from the top left."""
+    if orientation in _UPRIGHT:
+        image = image.transpose(_UPRIGHT[orientation])
+    if orientation in _TURNED:
+        size, extent = size[::-1], extent[::-1]
+    left = image.width - extent[0] if orientation in _MIRRORED_X else 0.0
+    top = image.height - extent[1] if orientation in _MIRRORED_Y else 0.0
+    return _Decoded(image, size, (left, top, left + extent[0], top + extent[1]))
+
+
 def _check_size(size: tuple[int, int], max_pixels: int) -> None:
     width, height = size
     if width * height > max_pixels:
@@ -149,14 +183,13 @@ def _check_size(size: tuple[int, int], max_pixels: int) -> None:
 
 
 def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation that is still to be applied, 1 for none."""
+    if image.format == "TIFF":  # Pillow turns these itself, header and pixels
+        return 1
     try:
         return int(image.getexif().get(_EXIF_ORIENTATION, 1))
     except Exception:  # noqa: BLE001  a damaged EXIF block does not make the picture unreadable
         return 1
-
-
-def _to_mode(image: Image.Image, spec: PreprocessSpec) -> Image.Image:
-    return _flatten(image, "L" if spec.colour == "grey" else "RGB", spec.background)
 
 
 def _flatten(image: Image.Image, mode: str, background: tuple[int, int, int]) -> Image.Image:
@@ -173,23 +206,24 @@ def _flatten(image: Image.Image, mode: str, background: tuple[int, int, int]) ->
     return image.convert(mode)
 
 
-def _fit(image: Image.Image, size: tuple[int, int], spec: PreprocessSpec) -> Sample:
-    """Resizes to the spec. `size` is the true (width, height), which `image` may have been decoded below."""
-    width, height = size
+def _fit(decoded: _Decoded, spec: PreprocessSpec) -> Sample:
+    image = _flatten(decoded.image, "L" if spec.colour == "grey" else "RGB", spec.background)
+    width, height = decoded.size
+    left, top, right, bottom = decoded.extent
     if spec.fit == "contain":
         scale = min(spec.width / width, spec.height / height)
         inner = max(1, round(width * scale)), max(1, round(height * scale))
-        left, top = (spec.width - inner[0]) // 2, (spec.height - inner[1]) // 2
+        at = (spec.width - inner[0]) // 2, (spec.height - inner[1]) // 2
         canvas = _flatten(Image.new("RGB", (spec.width, spec.height), spec.background), image.mode, spec.background)
-        canvas.paste(image.resize(inner, _RESAMPLING[spec.resampling]), (left, top))
+        canvas.paste(image.resize(inner, _RESAMPLING[spec.resampling], decoded.extent), at)
         across, down = width / inner[0], height / inner[1]
-        box = (-left * across, -top * down, (spec.width - left) * across, (spec.height - top) * down)
+        box = (-at[0] * across, -at[1] * down, (spec.width - at[0]) * across, (spec.height - at[1]) * down)
     else:
-        box = _cover_box(size, spec) if spec.fit == "cover" else (0.0, 0.0, float(width), float(height))
-        across, down = image.width / width, image.height / height
-        part = (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
-        canvas = image.resize((spec.width, spec.height), _RESAMPLING[spec.resampling], box=part)
-    return Sample(np.asarray(canvas, np.uint8).reshape(spec.shape), View(size, box))
+        box = _cover_box(decoded.size, spec) if spec.fit == "cover" else (0.0, 0.0, float(width), float(height))
+        across, down = (right - left) / width, (bottom - top) / height
+        part = (left + box[0] * across, top + box[1] * down, left + box[2] * across, top + box[3] * down)
+        canvas = image.resize((spec.width, spec.height), _RESAMPLING[spec.resampling], part)
+    return Sample(np.asarray(canvas, np.uint8).reshape(spec.shape), View(decoded.size, box))
 
 
 def _cover_box(size: tuple[int, int], spec: PreprocessSpec) -> tuple[float, float, float, float]:

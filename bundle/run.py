@@ -9,14 +9,13 @@ runs/<name>/
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from bundle import strict
-from bundle.errors import BundleError
+from bundle import arrays, strict
 from bundle.manifest import Kind
 from bundle.preprocess import PreprocessSpec
 
@@ -71,9 +70,5 @@ def read(folder: Path) -> Run:
 
 def read_samples(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """The held-out samples of a run: pixels uint8 [S, H, W, C] and labels int64 [S]. Raises BundleError."""
-    path = folder / SAMPLES
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return stored["pixels"], stored["labels"]
-    except (OSError, KeyError, ValueError) as error:
-        raise BundleError(f"{path}: cannot be read: {error}") from error
+    stored: dict[str, Any] = arrays.read(folder / SAMPLES, ("pixels", "labels"))
+    return stored["pixels"], stored["labels"]
