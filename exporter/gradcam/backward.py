@@ -1,0 +1,50 @@
+"""Reverse-mode differentiation over an ONNX graph (Griewank & Walther, "Evaluating Derivatives", 2008, chapter 3)."""
+
+import onnx_ir as ir
+
+from exporter.errors import UnsupportedGraphError
+from exporter.gradcam.operators import Operators
+from exporter.gradcam.rules import rule_of
+
+
+def path(graph: ir.Graph, source: ir.Value, target: ir.Value) -> list[ir.Node]:
+    """The nodes through which `target` depends differentiably on `source`, in the order of execution.
+
+    Only float32 tensors carry a derivative: what depends on `source` through integers alone (shapes, indices) is left
+    out.
+    """
+    downstream = {source}
+    forward = []
+    for node in graph:
+        if any(value in downstream for value in node.inputs):
+            forward.append(node)
+            downstream.update(output for output in node.outputs if output.dtype == ir.DataType.FLOAT)
+    upstream = {target}
+    chosen = []
+    for node in reversed(forward):
+        if any(output in upstream and output in downstream for output in node.outputs):
+            chosen.append(node)
+            upstream.update(value for value in node.inputs if value is not None)
+    return chosen[::-1]
+
+
+def gradient(op: Operators, nodes: list[ir.Node], score: ir.Value, seed: ir.Value, feature_map: ir.Value) -> ir.Value:
+    """Appends the backward pass of `nodes` (`path` from the map to the score) and returns the map's cotangent.
+
+    `seed` [N, M, K] holds a row per explained class that says which scores [N, K] it asks about; the result is
+    [N, M, *shape of the map]. Raises UnsupportedGraphError when an operator has no rule.
+    """
+    cotangents = {score: seed}
+    dependent = {feature_map}.union(*(node.outputs for node in nodes))
+    for node in reversed(nodes):
+        rule = rule_of(node)
+        cotangent = cotangents.pop(node.outputs[0])
+        for index, value in enumerate(node.inputs):
+            if value is not None and value in dependent:
+                part = rule(op, node, index, cotangent)
+                cotangents[value] = op.Add(cotangents[value], part) if value in cotangents else part
+    if feature_map not in cotangents:
+        raise UnsupportedGraphError(
+            f"the score does not depend on feature map {feature_map.name!r}; choose another with --layer"
+        )
+    return cotangents[feature_map]
