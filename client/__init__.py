@@ -1,1 +1,40 @@
-"""Placeholder."""
+"""The Python client of Seethrough: `Client` talks to a server, everything else here is plain data.
+
+from client import Client, Explain
+
+with Client("127.0.0.1:8001") as client:
+    for result in client.classify(["cat.jpg"], model="animals", explain=Explain()).results:
+        print(result.predictions[0].label if result.ok else result.error)
+"""
+
+from client.client import Client
+from client.convert import ImageInput
+from client.errors import ClassifyError
+from client.results import (
+    Classification,
+    Explain,
+    Explanation,
+    HeatmapFormat,
+    ImageResult,
+    ModelInfo,
+    ModelState,
+    Prediction,
+    Rank,
+    Timings,
+)
+
+__all__ = [
+    "Classification",
+    "ClassifyError",
+    "Client",
+    "Explain",
+    "Explanation",
+    "HeatmapFormat",
+    "ImageInput",
+    "ImageResult",
+    "ModelInfo",
+    "ModelState",
+    "Prediction",
+    "Rank",
+    "Timings",
+]

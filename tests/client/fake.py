@@ -1,0 +1,195 @@
+"""A gRPC server that answers like the real one and can be told to fail: the model `colours` names the main colour."""
+
+import io
+import threading
+from collections.abc import Iterator
+from concurrent import futures
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import grpc
+import numpy as np
+from google.protobuf.any_pb2 import Any
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.code_pb2 import INVALID_ARGUMENT, RESOURCE_EXHAUSTED
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
+from PIL import Image, UnidentifiedImageError
+
+from proto import classifier_pb2 as pb
+from proto.classifier_pb2_grpc import ImageClassifierServicer, add_ImageClassifierServicer_to_server
+
+LABELS = ("red", "green", "blue")
+SIDE = 8  # of the model's input
+# What stands here for a picture that keeps the server busy until the test ends.
+SLOW = b"slow"
+# What stands here for a picture whose overlay takes LARGE_BYTES.
+LARGE, LARGE_BYTES = b"large", 32 << 20
+
+
+class FakeServer(ImageClassifierServicer):
+    """Keeps the requests that it received."""
+
+    def __init__(self) -> None:
+        self.requests: list[pb.ClassifyRequest] = []
+        self.ended = threading.Event()
+        self.stuck = threading.Event()  # a slow picture has arrived
+
+    def Classify(self, request: pb.ClassifyRequest, context: grpc.ServicerContext) -> pb.ClassifyResponse:  # noqa: N802
+        """Answers `colours`; the model `full` refuses everybody."""
+        self.requests.append(request)
+        if request.model == "full":
+            context.abort_with_status(rpc_status.to_status(full()))
+        self._require_model(request.model, context)
+        results = [self._answer(image, request) for image in request.images]
+        if all(result.status.code for result in results):
+            context.abort_with_status(rpc_status.to_status(results[0].status))
+        return pb.ClassifyResponse(request_id=request.request_id, model=request.model, version=3, results=results)
+
+    def ListModels(  # noqa: N802
+        self,
+        request: pb.ListModelsRequest,  # noqa: ARG002
+        context: grpc.ServicerContext,  # noqa: ARG002
+    ) -> pb.ListModelsResponse:
+        """One model in service, one refused."""
+        return pb.ListModelsResponse(models=[colours(), broken()])
+
+    def GetModel(self, request: pb.GetModelRequest, context: grpc.ServicerContext) -> pb.Model:  # noqa: N802
+        """Either of the two."""
+        if request.model == "broken":
+            return broken()
+        self._require_model(request.model, context)
+        return colours()
+
+    def ClassifyStream(  # noqa: N802
+        self,
+        request_iterator: Iterator[pb.ClassifyRequest],  # noqa: ARG002
+        context: grpc.ServicerContext,
+    ) -> NoReturn:
+        """Not used by the client."""
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, "")
+        raise AssertionError
+
+    def _require_model(self, name: str, context: grpc.ServicerContext) -> None:
+        if name != "colours":
+            _abort(context, f"no model {name!r}; there is colours")
+
+    def _answer(self, image: pb.Image, request: pb.ClassifyRequest) -> pb.ImageResult:
+        if image.encoded == SLOW:
+            self.stuck.set()
+            self.ended.wait()
+        if image.encoded == LARGE:
+            return pb.ImageResult(explanations=[pb.Explanation(png=bytes(LARGE_BYTES))])
+        try:
+            pixels = _pixels(image)
+        except UnidentifiedImageError:
+            return pb.ImageResult(status=Status(code=INVALID_ARGUMENT, message=f"no picture: {image.encoded[:12]!r}"))
+        shares = pixels.reshape(-1, 3).mean(0) / 255
+        ranked = [int(index) for index in np.argsort(-shares, kind="stable")]
+        return pb.ImageResult(
+            status=Status(),
+            predictions=[_prediction(index, shares) for index in ranked[: request.top_k or 1]],
+            explanations=[_explanation(target, ranked, shares, request) for target in _targets(request)],
+            timings=pb.Timings(decode_seconds=0.001, infer_seconds=0.002, total_seconds=0.0031, batch_images=2),
+        )
+
+
+def _abort(context: grpc.ServicerContext, message: str) -> NoReturn:
+    context.abort(grpc.StatusCode.NOT_FOUND, message)
+    raise AssertionError  # abort has raised already, though its type does not say so
+
+
+def _pixels(image: pb.Image) -> np.ndarray:
+    if image.WhichOneof("content") == "pixels":
+        raw = image.pixels
+        return np.frombuffer(raw.data, np.uint8).reshape(raw.height, raw.width, raw.channels)
+    return np.asarray(Image.open(io.BytesIO(image.encoded)).convert("RGB"))
+
+
+def _prediction(index: int, shares: np.ndarray) -> pb.Prediction:
+    return pb.Prediction(class_index=index, label=LABELS[index], probability=shares[index])
+
+
+def _targets(request: pb.ClassifyRequest) -> list[pb.Target]:
+    if not request.HasField("explain"):
+        return []
+    return list(request.explain.targets) or [pb.Target(rank=0)]
+
+
+def _explanation(
+    target: pb.Target, ranked: list[int], shares: np.ndarray, request: pb.ClassifyRequest
+) -> pb.Explanation:
+    index = {
+        "rank": lambda: ranked[target.rank],
+        "class_index": lambda: target.class_index,
+        "label": lambda: LABELS.index(target.label),
+    }[target.WhichOneof("which") or "rank"]()
+    message = pb.Explanation(class_index=index, label=LABELS[index], probability=shares[index])
+    if request.explain.format == pb.HEATMAP_FORMAT_OVERLAY_PNG:
+        buffer = io.BytesIO()
+        Image.new("RGB", (32, 24), LABELS[index]).save(buffer, "PNG")
+        message.png = buffer.getvalue()
+    else:
+        # 2 x 4 cells, the strongest at the lower left; nothing for a colour that is not there.
+        values = [0, 0, 0, 0, 1, 0.5, 0, 0] if shares[index] else [0] * 8
+        message.grid.CopyFrom(pb.Grid(height=2, width=4, values=values))
+    return message
+
+
+def full() -> Status:
+    """RESOURCE_EXHAUSTED with RetryInfo of 1.5 seconds."""
+    detail = Any()
+    detail.Pack(RetryInfo(retry_delay=Duration(seconds=1, nanos=500_000_000)))
+    return Status(code=RESOURCE_EXHAUSTED, message="the server is full", details=[detail])
+
+
+def colours() -> pb.Model:
+    """The model in service."""
+    return pb.Model(
+        name="colours",
+        version=3,
+        state=pb.MODEL_STATE_SERVING,
+        is_default=True,
+        labels=LABELS,
+        input_height=SIDE,
+        input_width=SIDE,
+        input_channels=3,
+        heatmap_height=2,
+        heatmap_width=4,
+        engine="fake",
+        precision="fp32",
+        device="cpu",
+        provenance={"run": "runs/colours"},
+    )
+
+
+def broken() -> pb.Model:
+    """The model that was refused."""
+    return pb.Model(
+        name="broken", version=1, state=pb.MODEL_STATE_REFUSED, reason="broken/1/model.onnx: changed since export"
+    )
+
+
+@contextmanager
+def running() -> Iterator[tuple[FakeServer, str]]:
+    """A FakeServer and its address; no call outlives the block."""
+    fake = FakeServer()
+    server = grpc.server(futures.ThreadPoolExecutor(8))
+    add_ImageClassifierServicer_to_server(fake, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield fake, f"127.0.0.1:{port}"
+    finally:
+        fake.ended.set()
+        server.stop(None).wait()
+
+
+def picture(folder: Path, name: str, colour: str, size: tuple[int, int] = (16, 12)) -> Path:
+    """Writes a picture of one colour and returns its path."""
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).save(path)
+    return path
