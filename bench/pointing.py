@@ -2,8 +2,7 @@
 Backprop" (ECCV 2016, IJCV 2018): a hit is a heatmap whose peak lies inside the true box of the class it explains.
 
 Played over the pictures that have a box and got the right class, without the paper's margin of 15 pixels around the box.
-The grid of the answer is stretched bilinearly over the picture, which is right for models that see the whole picture
-(`fit` stretch). Two yardsticks: a peak at a random place hits as often as boxes are large, and one may always guess the centre.
+The grid of the answer is taken where the answer says that it lies in the picture. Two yardsticks: a peak at a random place hits as often as boxes are large, and one may always guess the centre.
 """
 
 import io
@@ -86,7 +85,7 @@ def play(labelled: Sequence[Labelled], model: str, target: str) -> Game:
             if explained.label != each.label:
                 continue
             width, height = Image.open(io.BytesIO(each.picture.read())).size
-            hits += points_into(explained, (width, height), box)
+            hits += points_into(explained, box)
             centre_hits += _inside(width / 2, height / 2, box)
             shares.append((box[2] - box[0]) * (box[3] - box[1]) / (width * height))
     if not shares:
@@ -96,14 +95,14 @@ def play(labelled: Sequence[Labelled], model: str, target: str) -> Game:
     return Game(len(with_box), len(shares), hits, centre_hits, float(np.mean(shares)))
 
 
-def points_into(explanation: Explanation, size: tuple[int, int], box: Box) -> bool:
-    """Whether the heatmap, stretched over a picture of `size` (width, height), has its peak inside `box`.
+def points_into(explanation: Explanation, box: Box) -> bool:
+    """Whether the heatmap has its peak inside `box`.
 
     Bilinear interpolation never exceeds its nodes, so the peak is the centre of the strongest cell. A map without evidence
     points nowhere and misses.
     """
     peak = hottest(explanation)
-    return peak is not None and _inside(peak[0] * size[0], peak[1] * size[1], box)
+    return peak is not None and _inside(*peak, box)
 
 
 def _inside(x: float, y: float, box: Box) -> bool:

@@ -13,7 +13,7 @@ import msgspec
 
 from bundle import strict
 from bundle.errors import BundleError
-from bundle.preprocess import PreprocessSpec
+from bundle.preprocess import Box, PreprocessSpec
 
 MANIFEST = "manifest.json"
 ONNX_MODEL = "model.onnx"
@@ -44,6 +44,9 @@ class FeatureMap(strict.Document, frozen=True):
     height: Positive
     width: Positive
     channels: Positive
+    # The part of the input that its cells stand for: left, top, right, bottom in input pixels. Smaller than the input
+    # after convolutions without padding, and it may reach beyond the edge.
+    extent: Box
 
 
 class Precision(strict.Document, frozen=True):

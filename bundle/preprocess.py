@@ -61,6 +61,7 @@ _RESAMPLING = {
 _CONVERTIBLE = {"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV"}
 _WITH_ALPHA = {"LA", "PA", "RGBA", "RGBa"}
 
+Box = tuple[float, float, float, float]  # left, top, right, bottom
 Size = Annotated[int, msgspec.Meta(ge=1, le=65_536)]
 Sample8 = Annotated[int, msgspec.Meta(ge=0, le=255)]
 
@@ -92,7 +93,13 @@ class View:
     """The part of the upright picture that the model saw, in pixels of that picture; bars of `contain` lie outside it."""
 
     picture: tuple[int, int]  # width, height
-    box: tuple[float, float, float, float]  # left, top, right, bottom
+    box: Box
+
+    def to_picture(self, part: Box, shape: tuple[int, int, int]) -> Box:
+        """A box of the model's input of `shape` (height, width, channels), in pixels of the upright picture."""
+        left, top, right, bottom = self.box
+        across, down = (right - left) / shape[1], (bottom - top) / shape[0]
+        return left + part[0] * across, top + part[1] * down, left + part[2] * across, top + part[3] * down
 
 
 @dataclass(frozen=True)
@@ -110,7 +117,7 @@ class _Decoded:
     image: Image.Image
     size: tuple[int, int]  # true width, height
     # Where the picture lies in `image`: a reduced JPEG of 1365 rows has 682.5 rows of picture in an image of 683.
-    extent: tuple[float, float, float, float]  # left, top, right, bottom
+    extent: Box
 
 
 def from_bytes(data: bytes, spec: PreprocessSpec, max_pixels: int = DEFAULT_MAX_PIXELS) -> Sample:

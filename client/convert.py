@@ -125,7 +125,8 @@ def _from_explanation(message: pb.Explanation) -> Explanation:
     if message.WhichOneof("heatmap") == "png":
         return Explanation(message.label, message.class_index, message.probability, png=message.png)
     grid = np.array(message.grid.values, np.float32).reshape(message.grid.height, message.grid.width)
-    return Explanation(message.label, message.class_index, message.probability, grid=grid)
+    box = (message.grid.left, message.grid.top, message.grid.right, message.grid.bottom)
+    return Explanation(message.label, message.class_index, message.probability, grid=grid, box=box)
 
 
 def from_model(model: pb.Model) -> ModelInfo:

@@ -33,9 +33,10 @@ class OverlayFolder:
 
 
 def hottest(explanation: Explanation) -> tuple[float, float] | None:
-    """Centre of the strongest cell as (x, y), 0..1 from the top left of what the model saw; None if all is zero."""
-    grid = explanation.grid
-    if grid is None or not grid.any():
+    """Centre of the strongest cell as (x, y) in pixels of the upright picture; None if there is no evidence."""
+    grid, box = explanation.grid, explanation.box
+    if grid is None or box is None or not grid.any():
         return None
+    left, top, right, bottom = box
     row, column = divmod(int(grid.argmax()), grid.shape[1])
-    return (column + 0.5) / grid.shape[1], (row + 0.5) / grid.shape[0]
+    return left + (column + 0.5) * (right - left) / grid.shape[1], top + (row + 0.5) * (bottom - top) / grid.shape[0]

@@ -101,7 +101,7 @@ def _where(explanation: Explanation) -> str:
     spot = hottest(explanation)
     if spot is None:
         return f"{explanation.label}: none"
-    return f"{explanation.label}: {spot[0]:.0%} across, {spot[1]:.0%} down"
+    return f"{explanation.label}: x {spot[0]:.0f}, y {spot[1]:.0f}"
 
 
 def summary(rows: Sequence[Row]) -> str:

@@ -45,8 +45,9 @@ class Prediction:
 class Explanation:
     """The evidence for one class. Exactly one of `grid` and `png` is set, as the request's format says.
 
-    grid  float32 [h, w] in 0..1, over the extent that the model saw, with the centres of its cells at (i + 1/2) / h;
-          all zero when nothing in the picture speaks for the class
+    grid  float32 [h, w] in 0..1; all zero when nothing in the picture speaks for the class
+    box   where the grid lies in the upright picture, in its pixels: left, top, right, bottom; the centre of the cell in
+          row i is at top + (i + 1/2) (bottom - top) / h
     png   a picture file
     """
 
@@ -54,6 +55,7 @@ class Explanation:
     class_index: int
     probability: float
     grid: NDArray[np.float32] | None = None
+    box: tuple[float, float, float, float] | None = None
     png: bytes | None = None
 
 

@@ -114,6 +114,7 @@ def _exported(
         height=explained.height,
         width=explained.width,
         channels=explained.channels,
+        extent=explained.extent,
     )
     inputs, outputs = manifest.signature(trained.preprocess, len(trained.labels), feature_map)
     return _Exported(model, explained, Oracle(model, name), feature_map, inputs, outputs)

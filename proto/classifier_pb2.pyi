@@ -351,17 +351,26 @@ class Explanation(message.Message):
 
 @typing.final
 class Grid(message.Message):
-    """float32 in 0..1, row-major [height, width]; all zero when nothing in the picture speaks for the class. The grid covers
-    the extent that the model saw: stretch it over that, with the centres of its cells at (i + 1/2) / height.
-    """
+    """float32 in 0..1, row-major [height, width]; all zero when nothing in the picture speaks for the class."""
 
     DESCRIPTOR: descriptor.Descriptor
 
     HEIGHT_FIELD_NUMBER: builtins.int
     WIDTH_FIELD_NUMBER: builtins.int
     VALUES_FIELD_NUMBER: builtins.int
+    LEFT_FIELD_NUMBER: builtins.int
+    TOP_FIELD_NUMBER: builtins.int
+    RIGHT_FIELD_NUMBER: builtins.int
+    BOTTOM_FIELD_NUMBER: builtins.int
     height: builtins.int
     width: builtins.int
+    left: builtins.float
+    """Where the grid lies in the upright picture, in its pixels: stretch it over this. The centre of the cell in row i is at
+    top + (i + 1/2) (bottom - top) / height. A model without padding looks at less than the whole picture.
+    """
+    top: builtins.float
+    right: builtins.float
+    bottom: builtins.float
     @builtins.property
     def values(self) -> containers.RepeatedScalarFieldContainer[builtins.float]: ...
     def __init__(
@@ -370,10 +379,14 @@ class Grid(message.Message):
         height: builtins.int = ...,
         width: builtins.int = ...,
         values: abc.Iterable[builtins.float] | None = ...,
+        left: builtins.float = ...,
+        top: builtins.float = ...,
+        right: builtins.float = ...,
+        bottom: builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["height", b"height", "values", b"values", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["bottom", b"bottom", "height", b"height", "left", b"left", "right", b"right", "top", b"top", "values", b"values", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

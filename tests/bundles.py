@@ -101,6 +101,7 @@ def _manifest(explained: Explained, spec: PreprocessSpec, labels: list[str]) -> 
         height=explained.height,
         width=explained.width,
         channels=explained.channels,
+        extent=explained.extent,
     )
     inputs, outputs = manifest.signature(spec, explained.labels, feature_map)
     return Manifest(

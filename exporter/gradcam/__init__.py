@@ -6,11 +6,12 @@ the class's score over that channel. The gradient needs a backward pass, which O
 writes it down as ordinary operators: found on the graph alone, it works for a model from any framework, runs on any
 engine, and needs neither a training framework nor a second copy of the model at serving time.
 
-    feature_map   finds the map
-    rules         one vector-Jacobian product per operator
-    backward      chains the rules from the score to the map
-    compiled      ties them together: targets in, heatmaps out
-    operators     the little language that the others write operators in
+    feature_map      finds the map
+    receptive_field  where in the picture its cells look
+    rules            one vector-Jacobian product per operator
+    backward         chains the rules from the score to the map
+    compiled         ties them together: targets in, heatmaps out
+    operators        the little language that the others write operators in
 """
 
 from exporter.gradcam.compiled import Explained, explain

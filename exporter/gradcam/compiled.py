@@ -3,10 +3,10 @@
     before   pixels u8 [N, H, W, C]                            -> one output: Softmax [N, K], or Sigmoid [N, 1]
     after    pixels u8 [N, H, W, C], targets i64 [N, M]        -> probabilities f32 [N, K], heatmaps f32 [N, M, h, w]
 
-The forward pass stays as it is and `probabilities` depends on no target, so an engine that runs only the path to it
-pays nothing for the explanations beside it, and with no targets (M = 0) one that runs everything computes next to
-nothing. The backward pass starts at the score before the softmax or sigmoid, covers
-the head only (what follows the feature map), and reuses what the forward pass has computed.
+The forward pass stays as it is and `probabilities` depends on no target. With no targets (M = 0) the tensors of the backward
+pass have no elements, so a plain prediction does not pay for the explanations beside it. The backward pass starts at the
+score before the softmax or sigmoid, covers the head only (what follows the feature map), and reuses what the forward pass
+has computed.
 
 A target t >= 0 is class t; t = -1-r is the class ranked r-th by probability, the lower class first where two are equal. A
 target that names no class (t >= K or r >= K) has no evidence: its map is all 0. The server refuses such a request before
@@ -26,6 +26,7 @@ from exporter.gradcam import feature_map
 from exporter.gradcam.backward import gradient, path
 from exporter.gradcam.feature_map import Map
 from exporter.gradcam.operators import Operators, ints, sample_shape
+from exporter.gradcam.receptive_field import Extent, extent
 
 OPSET = 18  # ReduceMax with axes as an input, ScatterElements with a sum
 
@@ -43,6 +44,7 @@ class Explained:
     height: int
     width: int
     channels: int
+    extent: Extent  # the part of the input that the map's cells stand for
 
 
 def explain(model: onnx.ModelProto, tensor: str | None = None) -> Explained:
@@ -58,6 +60,7 @@ def explain(model: onnx.ModelProto, tensor: str | None = None) -> Explained:
     op = Operators(graph, "gradcam")
     kind, labels, score, probabilities = _classes(op, graph)
     chosen = _named(graph, tensor) if tensor else feature_map.find(graph, graph.inputs[0], score)
+    place = extent(graph, graph.inputs[0], chosen)
     targets = ir.val("targets", ir.DataType.INT64, ["N", "M"])
     seed = _seed(op, targets, probabilities, labels)
     cotangent = gradient(op, path(graph, chosen.tensor, score), score, seed, chosen.tensor)
@@ -66,7 +69,7 @@ def explain(model: onnx.ModelProto, tensor: str | None = None) -> Explained:
     RemoveUnusedNodesPass()(program)
     proto = ir.to_proto(program)
     del proto.graph.value_info[:]  # they call the batch by different names, and engines infer them anyway
-    return Explained(proto, kind, labels, chosen.tensor.name or "", chosen.height, chosen.width, chosen.channels)
+    return Explained(proto, kind, labels, chosen.tensor.name or "", chosen.height, chosen.width, chosen.channels, place)
 
 
 def _classes(op: Operators, graph: ir.Graph) -> tuple[Kind, int, ir.Value, ir.Value]:

@@ -45,9 +45,9 @@ def find(graph: ir.Graph, pixels: ir.Value, score: ir.Value) -> Map:
     )
 
 
-def as_map(value: ir.Value) -> Map | None:
-    """`value` as a spatial map, or None when it is not one: not of rank 4, or a single cell."""
-    if value.shape is None or len(value.shape) != 4 or value.dtype != ir.DataType.FLOAT:
+def as_map(value: ir.Value, *, any_type: bool = False) -> Map | None:
+    """`value` as a spatial map, or None when it is not one: not float32, unless `any_type`, not of rank 4, or one cell."""
+    if value.shape is None or len(value.shape) != 4 or not (any_type or value.dtype == ir.DataType.FLOAT):
         return None
     channel_axis = _channel_axis(value)
     sizes = dict(enumerate(sample_shape(value), start=1))

@@ -43,11 +43,12 @@ class OnnxRuntimeEngine:
         return Outputs(*self._session.run(["probabilities", "heatmaps"], feeds))
 
 
-def _providers(device: Device) -> list[str]:
+def _providers(device: Device) -> list[str | tuple[str, dict[str, str]]]:
     if device is Device.CPU or "CUDAExecutionProvider" not in ort.get_available_providers():
         return ["CPUExecutionProvider"]
     ort.preload_dlls()  # finds the CUDA libraries that came as wheels
-    return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    # TF32 would round the inputs of convolutions to 10 bits: other answers than the trained model's.
+    return [("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"]
 
 
 def _powers_of_two(most: int) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from bundle.preprocess import Box
 from server.errors import ServerError
 from server.events import ModelState, Timings
 
@@ -99,11 +100,19 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
+class Grid:
+    """A heatmap as the graph computes it, and where it lies in the upright picture, in its pixels."""
+
+    values: NDArray[np.float32]  # [h, w], 0..1
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
-    """The evidence for one class: a float32 grid [h, w] in 0..1, or a PNG file."""
+    """The evidence for one class, as a grid or as a PNG file."""
 
     prediction: Prediction
-    heatmap: NDArray[np.float32] | bytes
+    heatmap: Grid | bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bundle.preprocess import View
-from server.serving.jobs import HeatmapFormat
+from server.serving.jobs import Grid, HeatmapFormat
 
 # The longer side of a rendered picture, in pixels: small enough to send, large enough to see.
 MAX_SIDE = 1024
@@ -58,9 +58,9 @@ def canvas(picture: Image.Image) -> Image.Image:
     return rgb if factor <= 1 else rgb.resize((rgb.width * factor, rgb.height * factor), Image.Resampling.NEAREST)
 
 
-def png(heatmap: NDArray[np.float32], view: View, picture: Image.Image, form: HeatmapFormat) -> bytes:
-    """Draws `heatmap` [h, w], 0..1, for the whole of `picture` (a canvas), of which the model saw `view`."""
-    heat = _spread(heatmap, view, picture.size)
+def png(grid: Grid, view: View, picture: Image.Image, form: HeatmapFormat) -> bytes:
+    """Draws a heatmap for the whole of `picture` (a canvas), of which the model saw `view`."""
+    heat = spread(grid, view, picture.size)
     colours = _COLOURS[(heat * 255).round().astype(np.uint8)]
     if form is HeatmapFormat.OVERLAY_PNG:
         opacity = (_STRONGEST * heat)[..., None]
@@ -70,27 +70,37 @@ def png(heatmap: NDArray[np.float32], view: View, picture: Image.Image, form: He
     return file.getvalue()
 
 
-def _spread(heatmap: NDArray[np.float32], view: View, size: tuple[int, int]) -> NDArray[np.float32]:
-    """The heatmap at the place in the picture that the model saw, float32 [height, width] for `size` (width, height)."""
-    rows, columns = heatmap.shape
-    across = _overlap(view.picture[0], view.box[0], view.box[2], columns, size[0])
-    down = _overlap(view.picture[1], view.box[1], view.box[3], rows, size[1])
-    part = (across[0], down[0], across[1], down[1])
-    where = slice(down[2], down[3]), slice(across[2], across[3])
-    spread = np.zeros((size[1], size[0]), np.float32)
-    target = across[3] - across[2], down[3] - down[2]
-    spread[where] = np.asarray(Image.fromarray(heatmap).resize(target, Image.Resampling.BICUBIC, box=part))
-    return spread.clip(0, 1)
+def spread(grid: Grid, view: View, size: tuple[int, int]) -> NDArray[np.float32]:
+    """The heatmap at its place in the picture, float32 [height, width] for `size` (width, height), 0..1.
+
+    Cubic between the centres of the cells; what lies beyond the outermost ones, which see it too, is drawn like them; 0
+    where the model saw nothing.
+    """
+    width, height = size
+    left, top, right, bottom = grid.box
+    x = (np.arange(width) + 0.5) * view.picture[0] / width
+    y = (np.arange(height) + 0.5) * view.picture[1] / height
+    rows, columns = grid.values.shape
+    down = _interpolation((y - top) / (bottom - top) * rows - 0.5, rows)
+    across = _interpolation((x - left) / (right - left) * columns - 0.5, columns)
+    seen = _inside(y, view.box[1], view.box[3])[:, None] & _inside(x, view.box[0], view.box[2])
+    return np.where(seen, (down @ grid.values @ across.T).clip(0, 1), np.float32(0))
 
 
-def _overlap(picture: int, low: float, high: float, cells: int, pixels: int) -> tuple[float, float, int, int]:
-    """Along one axis, where picture and view overlap: first and last cell coordinate, first and last drawn pixel."""
-    first, last = max(0.0, low), min(float(picture), high)
-    cell, pixel = cells / (high - low), pixels / picture
-    start = min(round(first * pixel), pixels - 1)
-    return (
-        max(0.0, (first - low) * cell),
-        min(float(cells), (last - low) * cell),
-        start,
-        max(start + 1, round(last * pixel)),
-    )
+def _interpolation(positions: NDArray[np.float64], cells: int) -> NDArray[np.float32]:
+    """Cubic convolution (Keys, 1981) as a matrix: weights [len(positions), cells], each row summing to 1.
+
+    `positions` are in cells, 0 at the centre of the first; beyond the first and the last cell their values go on.
+    """
+    distance = np.abs(positions.clip(0, cells - 1)[:, None] - np.arange(-1, cells + 1))
+    near = (1.5 * distance - 2.5) * distance**2 + 1
+    far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
+    weights = np.where(distance < 1, near, np.where(distance < 2, far, 0)).astype(np.float32)
+    inner = weights[:, 1:-1].copy()
+    inner[:, 0] += weights[:, 0]
+    inner[:, -1] += weights[:, -1]
+    return inner
+
+
+def _inside(positions: NDArray[np.float64], low: float, high: float) -> NDArray[np.bool_]:
+    return (positions >= low) & (positions < high)

@@ -40,6 +40,7 @@ from server.serving.jobs import (
     ClassLabel,
     EncodedImage,
     Explanation,
+    Grid,
     HeatmapFormat,
     ModelStatus,
     Prediction,
@@ -210,11 +211,12 @@ class Serving:
             return ()
         labels, form = task.model.manifest.labels, task.job.explain.format
         classes = [int(ranking[-1 - code]) if code < 0 else code for code in task.targets]
-        heatmaps: Sequence[NDArray[np.float32] | bytes] = list(output.heatmaps)
+        manifest = task.model.manifest
+        box = sample.view.to_picture(manifest.feature_map.extent, manifest.input_shape)
+        grids = [Grid(heatmap, box) for heatmap in output.heatmaps]
+        heatmaps: Sequence[Grid | bytes] = grids
         if form is not HeatmapFormat.GRID:
-            heatmaps = await self._in_worker(
-                _draw, task.image, sample, list(output.heatmaps), form, self._max_image_pixels
-            )
+            heatmaps = await self._in_worker(_draw, task.image, sample, grids, form, self._max_image_pixels)
         return tuple(
             Explanation(_prediction(index, labels, output), heatmap)
             for index, heatmap in zip(classes, heatmaps, strict=True)
@@ -268,7 +270,7 @@ def _raw_sample(image: RawImage, shape: tuple[int, int, int]) -> Sample:
 
 
 def _draw(
-    image: EncodedImage | RawImage, sample: Sample, heatmaps: list[NDArray[np.float32]], form: HeatmapFormat, limit: int
+    image: EncodedImage | RawImage, sample: Sample, grids: list[Grid], form: HeatmapFormat, limit: int
 ) -> list[bytes]:
     """The heatmaps as PNG files, at the size of the original picture within the renderer's bounds."""
     if isinstance(image, RawImage):
@@ -276,7 +278,7 @@ def _draw(
     else:
         picture = preprocess.upright(image.data, render.MAX_SIDE, limit)
     canvas = render.canvas(picture)
-    return [render.png(heatmap, sample.view, canvas, form) for heatmap in heatmaps]
+    return [render.png(grid, sample.view, canvas, form) for grid in grids]
 
 
 def _prediction(index: int, labels: list[str], output: Output) -> Prediction:

@@ -14,6 +14,7 @@ from server.serving.jobs import (
     EncodedImage,
     Explain,
     Explanation,
+    Grid,
     HeatmapFormat,
     ModelStatus,
     Prediction,
@@ -121,9 +122,15 @@ def _explanation(explanation: Explanation) -> pb.Explanation:
     if isinstance(heatmap, bytes):
         message.png = heatmap
     else:
-        height, width = heatmap.shape
-        message.grid.CopyFrom(pb.Grid(height=height, width=width, values=heatmap.ravel().tolist()))
+        message.grid.CopyFrom(_grid(heatmap))
     return message
+
+
+def _grid(grid: Grid) -> pb.Grid:
+    height, width = grid.values.shape
+    left, top, right, bottom = grid.box
+    values = grid.values.ravel().tolist()
+    return pb.Grid(height=height, width=width, values=values, left=left, top=top, right=right, bottom=bottom)
 
 
 def _timings(timings: Timings) -> pb.Timings:

@@ -12,7 +12,7 @@ from tests.client.fake import picture, running
 
 
 def explanation(*rows: list[float]) -> Explanation:
-    return Explanation("thing", 0, 1.0, grid=np.array(rows, np.float32))
+    return Explanation("thing", 0, 1.0, grid=np.array(rows, np.float32), box=(0.0, 0.0, 100.0, 100.0))
 
 
 @pytest.mark.parametrize(
@@ -21,11 +21,16 @@ def explanation(*rows: list[float]) -> Explanation:
 )
 def test_the_peak_is_the_centre_of_the_strongest_cell(box: tuple[float, float, float, float], hit: bool) -> None:
     grid = explanation([0, 0.2, 0, 0], [1, 0.9, 0, 0])  # its peak lies at 12.5 across, 75 down
-    assert points_into(grid, (100, 100), box) is hit
+    assert points_into(grid, box) is hit
+
+
+def test_a_grid_points_to_where_it_lies_in_the_picture() -> None:
+    inner = Explanation("thing", 0, 1.0, grid=np.array([[1, 0]], np.float32), box=(40.0, 40.0, 60.0, 60.0))
+    assert points_into(inner, (44, 49, 46, 51))
 
 
 def test_a_map_without_evidence_misses() -> None:
-    assert not points_into(explanation([0, 0], [0, 0]), (10, 10), (0, 0, 10, 10))
+    assert not points_into(explanation([0, 0], [0, 0]), (0, 0, 100, 100))
 
 
 def test_only_pictures_with_a_box_and_the_right_answer_are_played(tmp_path: Path) -> None:

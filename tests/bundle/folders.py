@@ -24,7 +24,7 @@ from bundle.manifest import (
 from tests.bundle.pictures import PLAIN
 
 LABELS = ["cat", "dog", "owl"]
-FEATURE_MAP = FeatureMap(layer="conv", tensor="conv:0", height=3, width=3, channels=4)
+FEATURE_MAP = FeatureMap(layer="conv", tensor="conv:0", height=3, width=3, channels=4, extent=(0.0, 0.0, 8.0, 6.0))
 INPUTS, OUTPUTS = signature(PLAIN, len(LABELS), FEATURE_MAP)
 # Every file of the bundle that `sealed` writes.
 NAMES = (

@@ -134,7 +134,7 @@ def _explanation(
     else:
         # 2 x 4 cells, the strongest at the lower left; nothing for a colour that is not there.
         values = [0, 0, 0, 0, 1, 0.5, 0, 0] if shares[index] else [0] * 8
-        message.grid.CopyFrom(pb.Grid(height=2, width=4, values=values))
+        message.grid.CopyFrom(pb.Grid(height=2, width=4, values=values, right=16, bottom=12))
     return message
 
 

@@ -68,7 +68,7 @@ def test_json_lines_carry_everything_that_is_known(server: Server, tmp_path: Pat
     (line,) = json_lines(result)
     assert line["predictions"] == [{"label": "red", "class_index": 0, "probability": 1.0}]
     assert line["explanations"] == [
-        {"label": "red", "class_index": 0, "probability": 1.0, "hottest": [0.125, 0.75]},
+        {"label": "red", "class_index": 0, "probability": 1.0, "hottest": [2.0, 9.0]},
     ]
     assert line["timings"]["batch_images"] == 2
     assert (line["truth"], line["correct"], line["error"]) == (None, None, None)
@@ -126,11 +126,11 @@ def test_a_class_can_be_explained_instead_of_the_answer(server: Server, tmp_path
     result = classify(server, path, "--class", "green", "--class", "blue", "--json")
     (line,) = json_lines(result)
     assert [(each["label"], each["hottest"]) for each in line["explanations"]] == [
-        ("green", [0.125, 0.75]),
+        ("green", [2.0, 9.0]),
         ("blue", None),
     ]
     table = classify(server, path, "--class", "green", "--class", "blue").stdout
-    assert "green: 12% across, 75% down" in table
+    assert "green: x 2, y 9" in table
     assert "blue: none" in table
 
 

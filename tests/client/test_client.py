@@ -95,6 +95,7 @@ def test_a_grid_is_a_float32_array_and_a_picture_is_bytes(server: Server, tmp_pa
     assert grid.png is None
     assert grid.grid.dtype == np.float32
     np.testing.assert_array_equal(grid.grid, [[0, 0, 0, 0], [1, 0.5, 0, 0]])
+    assert grid.box == pytest.approx((0, 0, 16, 12))
     assert overlay.grid is None
     assert overlay.png is not None
     assert Image.open(io.BytesIO(overlay.png)).size == (32, 24)

@@ -66,6 +66,14 @@ def test_the_default_explanation_is_a_grid_for_the_most_probable_class(stub: Stu
     assert min(explanation.grid.values) >= 0
 
 
+def test_a_grid_says_where_it_lies_in_the_picture(stub: Stub) -> None:
+    # A 3x3 convolution without padding leaves out half a cell on every side, here of 20 x 10 picture pixels.
+    photograph = png(np.zeros((120, 320, 3), np.uint8))
+    (explanation,) = classify(stub, photograph, explain=pb.Explain()).results[0].explanations
+    grid = explanation.grid
+    assert (grid.left, grid.top, grid.right, grid.bottom) == (20, 10, 300, 110)
+
+
 def test_ranks_labels_and_indices_name_the_same_classes(stub: Stub) -> None:
     top = classify(stub, raw(pixels()), top_k=3).results[0].predictions
     targets = [pb.Target(rank=1), pb.Target(label=top[1].label), pb.Target(class_index=top[1].class_index)]

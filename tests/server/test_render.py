@@ -9,13 +9,14 @@ from PIL import Image
 
 from bundle.preprocess import View
 from server.serving import render
-from server.serving.jobs import HeatmapFormat
+from server.serving.jobs import Grid, HeatmapFormat
 
 DARK, BRIGHT = (0x44, 0x01, 0x54), (0xFD, 0xE7, 0x25)  # the ends of viridis
 
 
 def drawn(heat: NDArray[np.float32], view: View, picture: Image.Image, form: HeatmapFormat) -> NDArray[np.uint8]:
-    with Image.open(io.BytesIO(render.png(heat, view, picture, form))) as image:
+    """A heatmap over all that the model saw."""
+    with Image.open(io.BytesIO(render.png(Grid(heat, view.box), view, picture, form))) as image:
         return np.asarray(image)
 
 
@@ -65,6 +66,22 @@ def test_the_bars_of_a_letterbox_are_not_drawn() -> None:
     picture = drawn(heat, view, Image.new("RGB", (400, 200)), HeatmapFormat.HEATMAP_PNG)
     assert tuple(picture[-1, 200]) == DARK
     assert not (picture == BRIGHT).all(axis=-1).any()
+
+
+def test_a_grid_that_covers_an_inner_part_is_drawn_there_and_goes_on_to_the_edge() -> None:
+    heat = np.array([[1, 0, 0], [0, 0, 0], [0, 0, 0]], np.float32)
+    spread = render.spread(Grid(heat, (40.0, 40.0, 100.0, 100.0)), whole(140, 140), (140, 140))
+    row, column = np.unravel_index(spread.argmax(), spread.shape)
+    assert row <= 50
+    assert column <= 50
+    assert spread[0, 0] == spread[49, 49] == pytest.approx(1, abs=0.01)
+    assert spread[90, 90] == pytest.approx(0, abs=0.01)
+
+
+def test_a_heatmap_is_exact_at_the_centres_of_its_cells() -> None:
+    heat = np.random.default_rng(0).random((3, 5), np.float32)
+    spread = render.spread(Grid(heat, (0.0, 0.0, 45.0, 27.0)), whole(45, 27), (45, 27))
+    assert spread[4::9, 4::9] == pytest.approx(heat, abs=1e-6)
 
 
 @pytest.mark.parametrize(

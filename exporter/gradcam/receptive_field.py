@@ -1,0 +1,99 @@
+"""Where in the picture the cells of a feature map look.
+
+A cell of a convolutional map sees a window of the input, its receptive field. The windows of neighbouring cells lie a fixed
+step apart, so a map has a place in the picture: each cell stands for the step-sized square around the centre of its window
+(Araujo, Norris and Sim, "Computing Receptive Fields of Convolutional Neural Networks", Distill 2019). With padding that
+keeps sizes the map covers the whole picture; without, it covers an inner part of it, and a heatmap stretched over the whole
+would point beside what it means (a 4x12 map of a 90x160 picture: by up to 26 pixels).
+"""
+
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from exporter.gradcam.feature_map import Map, as_map
+from exporter.gradcam.operators import sample_shape
+
+Extent = tuple[float, float, float, float]  # left, top, right, bottom in input pixels
+
+_WINDOWED = {"Conv", "MaxPool", "AveragePool"}
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """Along one axis of the picture, in input pixels: the step between cells and the centre of the first one's window."""
+
+    step: float
+    first: float
+
+    def windowed(self, kernel: int, stride: int, padding: int) -> "_Axis":
+        """After an operator that looks at `kernel` cells at a time, `stride` apart, the first `padding` outside."""
+        return _Axis(self.step * stride, self.first + self.step * ((kernel - 1) / 2 - padding))
+
+
+def extent(graph: ir.Graph, pixels: ir.Value, found: Map) -> Extent:
+    """The part of the input, `pixels` [N, H, W, C], that the cells of the map stand for; it may reach beyond the edge.
+
+    Where paths of different geometry meet, the first counts: they differ by a fraction of a cell. A map that is reached
+    through an operator that moves things about in space is taken to cover the whole input.
+    """
+    picture = as_map(pixels, any_type=True)
+    whole = (0.0, 0.0, float(picture.width), float(picture.height)) if picture else (0.0, 0.0, 1.0, 1.0)
+    places = {pixels: (_Axis(1, 0.5), _Axis(1, 0.5))}
+    for node in graph:
+        source = next((value for value in node.inputs if value in places), None)
+        if source is not None and (after := _after(node, source, places[source])) is not None:
+            places[node.outputs[0]] = after
+        if found.tensor in places:
+            break
+    if found.tensor not in places:
+        return whole
+    down, across = places[found.tensor]
+    left, top = across.first - across.step / 2, down.first - down.step / 2
+    return left, top, left + found.width * across.step, top + found.height * down.step
+
+
+def _after(node: ir.Node, source: ir.Value, before: tuple[_Axis, _Axis]) -> tuple[_Axis, _Axis] | None:
+    """The geometry (down, across) of a node's output; None when it is no map or not known."""
+    entering, leaving = as_map(source, any_type=True), as_map(node.outputs[0], any_type=True)
+    if entering is None or leaving is None:
+        return None
+    sizes = (entering.height, entering.width), (leaving.height, leaving.width)
+    if node.op_type not in _WINDOWED:
+        return before if sizes[0] == sizes[1] else None
+    kernel = _kernel(node)
+    strides, dilations = _pair(node, "strides"), _pair(node, "dilations")
+    axes = []
+    for axis in (0, 1):
+        reach = (kernel[axis] - 1) * dilations[axis] + 1
+        missing = max(0, (sizes[1][axis] - 1) * strides[axis] + reach - sizes[0][axis])
+        axes.append(before[axis].windowed(reach, strides[axis], _padding(node, axis, missing)))
+    return axes[0], axes[1]
+
+
+def _kernel(node: ir.Node) -> tuple[int, int]:
+    if "kernel_shape" in node.attributes:
+        return _pair(node, "kernel_shape")
+    weights = node.inputs[1]
+    assert weights is not None, "a Conv without weights is not valid ONNX"  # noqa: S101
+    height, width = sample_shape(weights)[1:]
+    return height, width
+
+
+def _pair(node: ir.Node, name: str) -> tuple[int, int]:
+    if name not in node.attributes:
+        return 1, 1
+    down, across = node.attributes[name].as_ints()
+    return down, across
+
+
+def _padding(node: ir.Node, axis: int, missing: int) -> int:
+    """Cells outside the input before the first one; `missing` is how many the output needs on both sides together."""
+    how = node.attributes["auto_pad"].as_string() if "auto_pad" in node.attributes else "NOTSET"
+    if how == "SAME_UPPER":
+        return missing // 2
+    if how == "SAME_LOWER":
+        return missing - missing // 2
+    if how == "VALID" or "pads" not in node.attributes:
+        return 0
+    return node.attributes["pads"].as_ints()[axis]
