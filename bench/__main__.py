@@ -21,7 +21,7 @@ from bundle.errors import BundleError, PictureError
 from bundle.run import RUN
 from client.errors import ClassifyError
 
-cli = typer.Typer(add_completion=False)
+cli = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @cli.command()

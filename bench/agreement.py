@@ -29,7 +29,7 @@ from client.work import Job, classify_all
 TOLERANCE = 1e-4
 _CONCURRENCY = 32
 
-cli = typer.Typer(add_completion=False)
+cli = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ CLIENTS = (1, 4, 16, 64)
 _BLOCK = 50  # calls in a row of one kind
 _WARM_UP = 50
 
-cli = typer.Typer(add_completion=False)
+cli = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @cli.command()

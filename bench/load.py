@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 WARM_UP_SECONDS = 0.5
 
-cli = typer.Typer(add_completion=False)
+cli = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @cli.command()

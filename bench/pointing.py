@@ -32,7 +32,7 @@ from client.work import Job, classify_all
 MINIMUM = 0.8
 _CONCURRENCY = 8
 
-cli = typer.Typer(add_completion=False)
+cli = typer.Typer(add_completion=False, rich_markup_mode=None)
 Box = tuple[float, float, float, float]
 
 

@@ -8,7 +8,7 @@ import typer
 from bundle import files
 from bundle.errors import BundleError
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Model bundles on disk.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="Model bundles on disk.")
 
 
 @app.callback()

@@ -25,7 +25,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 _HANDFUL = 5  # up to here a progress bar only flickers
 _PIPE_WIDTH = 200  # columns of a table that no terminal limits
 
-cli = typer.Typer(add_completion=False, no_args_is_help=True, help="Ask a Seethrough server.")
+cli = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="Ask a Seethrough server.")
 
 Target = Annotated[
     str,

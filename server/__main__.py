@@ -18,7 +18,7 @@ PREFIX = "SEETHROUGH_"
 # Variables of this prefix that belong to our other programs.
 _FOREIGN = {"SEETHROUGH_TARGET"}
 
-cli = typer.Typer(add_completion=False, rich_markup_mode="markdown")
+cli = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @cli.command(context_settings={"auto_envvar_prefix": "SEETHROUGH"})

@@ -4,6 +4,7 @@ Counters and histograms follow the events; gauges are read when the page is aske
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -23,6 +24,13 @@ _IMAGES = (1, 2, 4, 8, 16, 32, 64, 128)
 _PROBABILITY = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1)
 _STAGES = ("decode", "queue", "infer", "render", "total")
 _MODEL = ("model", "version")
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    images: Counter
+    stages: tuple[tuple[str, Histogram], ...]  # field of Timings, its histogram
+    confidence: Histogram
 
 
 class Metrics:
@@ -69,6 +77,7 @@ class Metrics:
         self._state = Gauge(
             "seethrough_model_state", "1 for the state that the version is in.", (*_MODEL, "state"), registry=registry
         )
+        self._answers: dict[tuple[str, str], _Answers] = {}
         self._loads = Counter("seethrough_loads", "Bundles loaded, by outcome.", ("outcome",), registry=registry)
 
     def page(self, inflight: int, queued: Iterable[tuple[str, str, int]]) -> tuple[bytes, str]:
@@ -93,12 +102,22 @@ class Metrics:
                 self._changed(event)
 
     def _answered(self, event: ImageAnswered) -> None:
-        model, version = event.model, event.version
-        self._images.labels(model, version, "ok").inc()
-        for stage in _STAGES:
-            self._stages.labels(model, version, stage).observe(getattr(event.timings, f"{stage}_seconds"))
+        model, version, timings = event.model, event.version, event.timings
+        answered = self._of_answers(model, version)
+        answered.images.inc()
+        for stage, histogram in answered.stages:
+            histogram.observe(getattr(timings, stage))
+        answered.confidence.observe(event.confidence)
         self._predictions.labels(model, version, event.label).inc()
-        self._confidence.labels(model, version).observe(event.confidence)
+
+    def _of_answers(self, model: str, version: str) -> "_Answers":
+        """What every answer of a version touches, looked up once: finding a label set costs more than counting."""
+        known = self._answers.get((model, version))
+        if known is None:
+            stages = tuple((f"{stage}_seconds", self._stages.labels(model, version, stage)) for stage in _STAGES)
+            ok, confidence = self._images.labels(model, version, "ok"), self._confidence.labels(model, version)
+            known = self._answers[model, version] = _Answers(ok, stages, confidence)
+        return known
 
     def _changed(self, event: ModelChanged) -> None:
         for state in ModelState:

@@ -73,13 +73,26 @@ class Repository:
         """Whether some version of the model is in service."""
         return any(isinstance(entry, ServedModel) for entry in self._models.get(name, {}).values())
 
+    def number(self, name: str, version: int | None) -> int:
+        """The number of the version that a request means, whatever its state. Raises ModelNotFoundError."""
+        versions = self._models.get(name)
+        if not versions:
+            raise ModelNotFoundError(f"no model {name!r}; there are: {', '.join(sorted(self._models)) or 'none'}")
+        if version is None:
+            return _default(versions)
+        if version not in versions:
+            known = ", ".join(str(number) for number in sorted(versions))
+            raise ModelNotFoundError(f"model {name!r} has no version {version}; there are: {known}")
+        return version
+
     def resolve(self, name: str, version: int | None) -> ServedModel:
         """The version in service that a request means.
 
         Raises ModelNotFoundError when there is none of that name or number, UnavailableError when it is there but loading
         or refused.
         """
-        entry = self._find(name, version)
+        number = self.number(name, version)
+        entry = self._models[name][number]
         if isinstance(entry, ServedModel):
             return entry
         which = f"model {name!r}" if version is None else f"model {name!r} version {version}"
@@ -87,9 +100,8 @@ class Repository:
 
     def status(self, name: str, version: int | None) -> ModelStatus:
         """One version, whatever its state. Raises ModelNotFoundError."""
-        entry = self._find(name, version)
-        number = next(v for v, e in self._models[name].items() if e is entry)
-        return self._status(name, number, entry)
+        number = self.number(name, version)
+        return self._status(name, number, self._models[name][number])
 
     def statuses(self) -> list[ModelStatus]:
         """Every version of every model, by name and number."""
@@ -98,17 +110,6 @@ class Repository:
             for name, versions in sorted(self._models.items())
             for version, entry in sorted(versions.items())
         ]
-
-    def _find(self, name: str, version: int | None) -> ServedModel | _NotServed:
-        versions = self._models.get(name)
-        if not versions:
-            raise ModelNotFoundError(f"no model {name!r}; there are: {', '.join(sorted(self._models)) or 'none'}")
-        if version is None:
-            return versions[_default(versions)]
-        if version not in versions:
-            known = ", ".join(str(number) for number in sorted(versions))
-            raise ModelNotFoundError(f"model {name!r} has no version {version}; there are: {known}")
-        return versions[version]
 
     async def _load(self, name: str, version: int, folder: Path) -> ServedModel | _NotServed:
         started = self._clock()

@@ -68,6 +68,10 @@ class Models(Protocol):
         """One version, whatever its state; raises ModelNotFoundError."""
         ...
 
+    def number(self, name: str, version: int | None) -> int:
+        """The number of the version that a request means, whatever its state; raises ModelNotFoundError."""
+        ...
+
     def statuses(self) -> list[ModelStatus]:
         """Every version of every model, by name and number."""
         ...
@@ -120,10 +124,9 @@ class Serving:
         """Name and version to count a request under: empty when there is no such model, so that callers cannot invent
         names to fill the metrics with."""
         try:
-            status = self._models.status(name, version or None)
+            return name, str(self._models.number(name, version or None))
         except ModelNotFoundError:
             return "", ""
-        return status.name, str(status.version)
 
     async def classify(self, job: ClassifyJob) -> Classification:
         """Answers a job. Each image has its own result; the call raises the first image's error when none got an answer.

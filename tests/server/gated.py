@@ -45,6 +45,9 @@ class OneModel:
             raise ModelNotFoundError(f"no {name} {version}")
         return ModelStatus(MODEL, 1, ModelState.SERVING, "", is_default=True, running=None)
 
+    def number(self, name: str, version: int | None) -> int:
+        return self.status(name, version).version
+
     def statuses(self) -> list[ModelStatus]:
         return [self.status(MODEL, 1)]
 
