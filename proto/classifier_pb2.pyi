@@ -186,7 +186,7 @@ class Explain(message.Message):
     """How the heatmaps come back; unspecified means GRID."""
     @builtins.property
     def targets(self) -> containers.RepeatedCompositeFieldContainer[Target]:
-        """Which classes to explain, each with one heatmap; empty means the most probable class."""
+        """Which classes to explain, each with one heatmap, 16 at most; empty means the most probable class."""
 
     def __init__(
         self,

@@ -14,7 +14,6 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from bundle import preprocess
 from bundle.errors import PictureError
@@ -30,14 +29,12 @@ from server.errors import (
     ServerError,
 )
 from server.events import Events, ImageAnswered, ImagesFailed, Outcome, Timings
-from server.serving import render
+from server.serving import explain
 from server.serving.admission import Admission
 from server.serving.jobs import (
     Answer,
     Classification,
     ClassifyJob,
-    ClassIndex,
-    ClassLabel,
     EncodedImage,
     Explanation,
     Grid,
@@ -45,7 +42,6 @@ from server.serving.jobs import (
     ModelStatus,
     Prediction,
     RawImage,
-    Target,
 )
 from server.serving.repository import ServedModel
 
@@ -136,7 +132,7 @@ class Serving:
         model = self._models.resolve(job.model, job.version)
         if not job.images:
             raise InvalidRequestError("images: the request has none; send at least one")
-        targets = _target_codes(job, model.manifest.labels)
+        targets = explain.target_codes(job.explain, model.manifest.labels)
         size_bytes = sum(image.size_bytes for image in job.images)
         try:
             with self._admission.admit(len(job.images), size_bytes, self._retry_after(model)):
@@ -180,7 +176,7 @@ class Serving:
         sample = await self._sample(task)
         decoded = self._clock()
         if self._is_late(task.job):
-            raise DeadlineError("the deadline passed before the image was decoded")
+            raise DeadlineError("the deadline passed while the image was decoded")
         output = await task.model.batcher.submit(sample.pixels, task.targets, task.job.deadline)
         inferred = self._clock()
         ranking = np.argsort(-output.probabilities, kind="stable")
@@ -212,14 +208,12 @@ class Serving:
     ) -> tuple[Explanation, ...]:
         if task.job.explain is None:
             return ()
-        labels, form = task.model.manifest.labels, task.job.explain.format
-        classes = [int(ranking[-1 - code]) if code < 0 else code for code in task.targets]
-        manifest = task.model.manifest
-        box = sample.view.to_picture(manifest.feature_map.extent, manifest.input_shape)
-        grids = [Grid(heatmap, box) for heatmap in output.heatmaps]
+        form, labels = task.job.explain.format, task.model.manifest.labels
+        grids = explain.grids(output, sample, task.model.manifest)
         heatmaps: Sequence[Grid | bytes] = grids
         if form is not HeatmapFormat.GRID:
-            heatmaps = await self._in_worker(_draw, task.image, sample, grids, form, self._max_image_pixels)
+            heatmaps = await self._in_worker(explain.draw, task.image, sample, grids, form, self._max_image_pixels)
+        classes = [int(ranking[-1 - code]) if code < 0 else code for code in task.targets]
         return tuple(
             Explanation(_prediction(index, labels, output), heatmap)
             for index, heatmap in zip(classes, heatmaps, strict=True)
@@ -235,29 +229,6 @@ class Serving:
         self._events.emit(ImagesFailed(model.name, str(model.version), outcome, images))
 
 
-def _target_codes(job: ClassifyJob, labels: list[str]) -> tuple[int, ...]:
-    """The job's targets as the graph takes them. Raises InvalidRequestError for a class that the model does not have."""
-    if job.explain is None:
-        return ()
-    return tuple(_target_code(target, labels) for target in job.explain.targets)
-
-
-def _target_code(target: Target, labels: list[str]) -> int:
-    if isinstance(target, ClassLabel):
-        try:
-            return labels.index(target.label)
-        except ValueError:
-            known = ", ".join(labels[:20]) + (", ..." if len(labels) > 20 else "")
-            raise InvalidRequestError(f"explain.targets: no label {target.label!r}; the model has: {known}") from None
-    number = target.index if isinstance(target, ClassIndex) else target.rank
-    if number >= len(labels):
-        kind = "class_index" if isinstance(target, ClassIndex) else "rank"
-        raise InvalidRequestError(
-            f"explain.targets: {kind} {number} of a model with {len(labels)} classes, counted from 0"
-        )
-    return number if isinstance(target, ClassIndex) else -1 - number
-
-
 def _raw_sample(image: RawImage, shape: tuple[int, int, int]) -> Sample:
     """Raw pixels as they are. Raises InvalidImageError when they are not what the model takes."""
     if image.shape != shape:
@@ -270,18 +241,6 @@ def _raw_sample(image: RawImage, shape: tuple[int, int, int]) -> Sample:
     height, width, _ = shape
     pixels = np.frombuffer(image.data, np.uint8).reshape(shape)
     return Sample(pixels, View((width, height), (0.0, 0.0, float(width), float(height))))
-
-
-def _draw(
-    image: EncodedImage | RawImage, sample: Sample, grids: list[Grid], form: HeatmapFormat, limit: int
-) -> list[bytes]:
-    """The heatmaps as PNG files, at the size of the original picture within the renderer's bounds."""
-    if isinstance(image, RawImage):
-        picture = Image.fromarray(sample.pixels[..., 0] if sample.pixels.shape[2] == 1 else sample.pixels)
-    else:
-        picture = preprocess.upright(image.data, render.MAX_SIDE, limit)
-    canvas = render.canvas(picture)
-    return [render.png(grid, sample.view, canvas, form) for grid in grids]
 
 
 def _prediction(index: int, labels: list[str], output: Output) -> Prediction:

@@ -144,6 +144,10 @@ INVALID_REQUESTS = {
         pb.ClassifyRequest(model="shapes", images=[GOOD], explain=pb.Explain(targets=[pb.Target(rank=4_000_000_000)])),
         "explain.targets: rank 4000000000 of a model with 3 classes",
     ),
+    "too many targets": (
+        pb.ClassifyRequest(model="shapes", images=[GOOD], explain=pb.Explain(targets=[pb.Target(rank=0)] * 17)),
+        "explain.targets: 17 classes; the server explains at most 16 in one request",
+    ),
     "more images than the server admits": (
         pb.ClassifyRequest(model="shapes", images=[GOOD] * 513),
         "513 images of 295,488 bytes together; the server takes at most 512 images",
