@@ -99,9 +99,20 @@ def _channel_axis(value: ir.Value) -> int:
         return 3
     if producer.op_type in _CHANNELS_FIRST:
         return 1
-    sources = [value for value in producer.inputs if value is not None and not value.is_initializer()]
-    source = next((value for value in sources if value.shape is not None and len(value.shape) == 4), None)
+    source = next((v for v in producer.inputs if v is not None and v.shape is not None and len(v.shape) == 4), None)
     if source is None:
         return 1
     axis = _channel_axis(source)
-    return permutation_of(producer).index(axis) if producer.op_type == "Transpose" else axis
+    if producer.op_type == "Transpose":
+        return permutation_of(producer).index(axis)
+    return _axis_of_single_channel(source, axis, value) if producer.op_type == "Reshape" else axis
+
+
+def _axis_of_single_channel(source: ir.Value, axis: int, reshaped: ir.Value) -> int:
+    """The axis of the channel after a Reshape that moves a single one, as tf2onnx does instead of a Transpose."""
+    before, after = list(sample_shape(source)), list(sample_shape(reshaped))
+    spatial = before[: axis - 1] + before[axis:]
+    for moved in (1, 3):
+        if before[axis - 1] == after[moved - 1] == 1 and after[: moved - 1] + after[moved:] == spatial:
+            return moved
+    return axis

@@ -14,15 +14,15 @@ from tests.exporter import networks
 from tests.exporter.graphs import every_row, run
 
 NETWORKS = {
-    "fashion": (networks.fashion, 93_322, (3, 3, 64)),
-    "sprites": (networks.sprites, 69_405, (4, 12, 64)),
-    "digits": (networks.digits, 56_394, (9, 9, 64)),
+    "fashion": (networks.fashion, 93_322, (3, 3, 64), (7, 7, 19, 19)),
+    "sprites": (networks.sprites, 69_405, (4, 12, 64), (26, 26, 134, 62)),
+    "digits": (networks.digits, 56_394, (9, 9, 64), (5, 5, 23, 23)),
 }
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_heatmaps_equal_those_of_gradient_tape(name: str) -> None:
-    build, parameters, size = NETWORKS[name]
+    build, parameters, size, extent = NETWORKS[name]
     model = build()
     pixels = pictures(model, 6)
     converted = to_onnx(model)
@@ -33,6 +33,7 @@ def test_heatmaps_equal_those_of_gradient_tape(name: str) -> None:
     assert model.count_params() == parameters
     assert layer == "last"
     assert (explained.height, explained.width, explained.channels) == size
+    assert explained.extent == pytest.approx(extent)
     oracle = Oracle(model, layer)
     for targets in ([-1], [-2], [1], [-1, -2, -3], list(range(explained.labels)), [99, -99]):
         asked = every_row(len(pixels), *targets)

@@ -10,7 +10,7 @@ from tests.exporter.graphs import parse
 
 GRAPH = """
 g (float[N,24,32,1] pixels, float[1,1,3,3] k3, float[1,1,5,5] k5) => (float[N,c,h,w] map)
-<int64[4] stripes = {{0, 1, 44, 15}}>
+<int64[4] stripes = {{0, 1, 44, 15}}, int64[4] first = {{0, 1, 24, 32}}>
 {{
     x = Transpose<perm = [0, 3, 1, 2]>(pixels)
     {body}
@@ -42,6 +42,8 @@ def extent_after(body: str) -> Extent:
         ("t = Transpose<perm = [0, 2, 3, 1]>(x) r = Relu(t) u = Transpose<perm = [0, 3, 1, 2]>(r) map = Conv(u, k3)",
          (1, 1, 31, 23)),
         ("c = Conv<pads = [1, 1, 1, 1]>(x, k3) map = Add(c, x)", (0, 0, 32, 24)),
+        # What tf2onnx writes instead of a Transpose when there is one channel.
+        ("t = Reshape(pixels, first) map = Conv(t, k3)", (1, 1, 31, 23)),
     ],
 )  # fmt: skip
 def test_the_extent_follows_kernels_strides_and_padding(body: str, expected: Extent) -> None:
