@@ -99,7 +99,8 @@ def _channel_axis(value: ir.Value) -> int:
         return 3
     if producer.op_type in _CHANNELS_FIRST:
         return 1
-    source = next((v for v in producer.inputs if v is not None and v.shape is not None and len(v.shape) == 4), None)
+    sources = [value for value in producer.inputs if value is not None and not value.is_initializer()]
+    source = next((value for value in sources if value.shape is not None and len(value.shape) == 4), None)
     if source is None:
         return 1
     axis = _channel_axis(source)
