@@ -10,11 +10,12 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from queue import SimpleQueue
 
 import numpy as np
 from numpy.typing import NDArray
 
-from server.batching.policy import Plan, padded_size, plan
+from server.batching.policy import padded_size, plan
 from server.engine.base import Batch, Engine, Outputs
 from server.errors import DeadlineError, InternalError, ServerError
 
@@ -60,9 +61,8 @@ class Batcher:
         self._clock = clock
         self._on_batch = on_batch
         self._loop = asyncio.get_running_loop()
-        self._queue: deque[_Entry] = deque()
-        self._changed = threading.Condition()
-        self._closing = False
+        self._arrivals: SimpleQueue[_Entry | None] = SimpleQueue()  # None: no more will come
+        self._waiting: deque[_Entry] = deque()  # the engine's thread alone
         self._seconds_per_image = 0.0
         self._thread = threading.Thread(target=self._work, name=f"engine {name}", daemon=True)
         self._thread.start()
@@ -70,7 +70,7 @@ class Batcher:
     @property
     def queued(self) -> int:
         """Images that wait for the engine now."""
-        return len(self._queue)
+        return self._arrivals.qsize() + len(self._waiting)
 
     @property
     def seconds_per_image(self) -> float:
@@ -84,37 +84,34 @@ class Batcher:
         InternalError when the engine fails.
         """
         entry = _Entry(pixels, targets, deadline, self._clock(), self._loop.create_future())
-        with self._changed:
-            self._queue.append(entry)
-            self._changed.notify()
+        self._arrivals.put(entry)
         return await entry.answer
 
     async def close(self) -> None:
         """Finishes what is queued, then frees the engine's thread."""
-        with self._changed:
-            self._closing = True
-            self._changed.notify()
+        self._arrivals.put(None)
         await asyncio.to_thread(self._thread.join)
 
     def _work(self) -> None:
-        while (decision := self._next()) is not None:
+        while self._receive():
+            decision = plan(self._waiting, self._clock(), self._max_batch)
+            for _ in range(decision.seen):
+                self._waiting.popleft()
             if decision.expired:
-                self._deliver(
-                    decision.expired, DeadlineError("the deadline passed while the image waited for the engine")
-                )
+                late = DeadlineError("the deadline passed while the image waited for the engine")
+                self._deliver(decision.expired, late)
             if decision.take:
                 self._compute(decision.take)
 
-    def _next(self) -> Plan[_Entry] | None:
-        """Waits until something is queued and decides about it; None when closing and nothing is left."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._closing)
-            if not self._queue:
-                return None
-            decision = plan(self._queue, self._clock(), self._max_batch)
-            for _ in range(decision.seen):
-                self._queue.popleft()
-            return decision
+    def _receive(self) -> bool:
+        """Takes in all that has arrived, waiting for something if there is nothing; False when all work is done."""
+        while not self._waiting or not self._arrivals.empty():
+            entry = self._arrivals.get()
+            if entry is None:
+                self._arrivals.put(None)  # what arrived before is still to be computed
+                return bool(self._waiting)
+            self._waiting.append(entry)
+        return True
 
     def _compute(self, entries: list[_Entry]) -> None:
         started = self._clock()

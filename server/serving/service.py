@@ -7,7 +7,7 @@ Images of one request travel on their own: each may meet others' in a batch, and
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -137,7 +137,7 @@ class Serving:
         try:
             with self._admission.admit(len(job.images), size_bytes, self._retry_after(model)):
                 tasks = [_Task(job, model, image, targets) for image in job.images]
-                results = await asyncio.gather(*map(self._settle, tasks))
+                results = await _all(self._settle(task) for task in tasks)
         except OverloadedError:
             self._failed(model, "shed", len(job.images))
             raise
@@ -227,6 +227,12 @@ class Serving:
 
     def _failed(self, model: ServedModel, outcome: Outcome, images: int) -> None:
         self._events.emit(ImagesFailed(model.name, str(model.version), outcome, images))
+
+
+async def _all(answers: Iterable[Coroutine[None, None, T]]) -> list[T]:
+    """What each answers, all at once; a lone one, as most requests have, without the price of a task."""
+    first, *others = answers
+    return list(await asyncio.gather(first, *others)) if others else [await first]
 
 
 def _raw_sample(image: RawImage, shape: tuple[int, int, int]) -> Sample:

@@ -1,9 +1,10 @@
 """seethrough.v1.ImageClassifier: convert, call, convert."""
 
 import asyncio
+import itertools
 import logging
-import uuid
-from collections.abc import AsyncIterator, Callable
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, NoReturn, TypeVar
 
 import grpc
@@ -34,6 +35,7 @@ class ImageClassifier(rpc.ImageClassifierServicer):
         self._events = events
         self._clock = clock
         self._closing = asyncio.Event()
+        self._request_ids = _request_ids()
 
     def close(self) -> None:
         """Reads no further requests from open streams, which would otherwise hold up a drain; what was read is answered."""
@@ -41,7 +43,7 @@ class ImageClassifier(rpc.ImageClassifierServicer):
 
     async def Classify(self, request: pb.ClassifyRequest, context: Context) -> pb.ClassifyResponse:
         """Classifies and explains the images of one request."""
-        request_id = request.request_id or uuid.uuid4().hex
+        request_id = request.request_id or next(self._request_ids)
         try:
             return await self._classify("Classify", request, request_id, self._deadline(context))
         except ServerError as error:
@@ -83,7 +85,7 @@ class ImageClassifier(rpc.ImageClassifierServicer):
         return convert.from_model(status)
 
     async def _stream_answer(self, request: pb.ClassifyRequest, deadline: float | None) -> pb.ClassifyStreamResponse:
-        request_id = request.request_id or uuid.uuid4().hex
+        request_id = request.request_id or next(self._request_ids)
         try:
             response = await self._classify("ClassifyStream", request, request_id, deadline)
         except ServerError as error:
@@ -117,6 +119,12 @@ class ImageClassifier(rpc.ImageClassifierServicer):
     def _deadline(self, context: Context) -> float | None:
         left = context.time_remaining()
         return None if left is None else self._clock() + left
+
+
+def _request_ids() -> Iterator[str]:
+    """Ids that no other process makes: a random part of this one, and a number."""
+    process = secrets.token_hex(6)
+    return (f"{process}-{number}" for number in itertools.count(1))
 
 
 async def _until(closing: asyncio.Event, requests: AsyncIterator[T]) -> AsyncIterator[T]:
