@@ -27,8 +27,10 @@ def draw(rows: Sequence[Row], title: str, subtitle: str) -> Image.Image:
     """The sheet of `rows` that have overlays, the first MOST of them, as RGB."""
     explained = [row for row in rows if row.overlays]
     shown = explained[:MOST]
-    panels = 1 + max((len(row.overlays) for row in shown), default=1)
-    card = panels * (SIDE + _GAP) - _GAP + 2 * _PAD, SIDE + _CAPTION + 2 * _PAD
+    tiles = [(_tile(_original(row)), *map(_overlay, row.overlays)) for row in shown]
+    panels = max((len(each) for each in tiles), default=2)
+    tallest = max((tile.height for each in tiles for tile in each), default=SIDE)
+    card = panels * (SIDE + _GAP) - _GAP + 2 * _PAD, tallest + _CAPTION + 2 * _PAD
     columns = max(1, min(len(shown), (_PAGE_WIDTH - 2 * _MARGIN + _PAD) // (card[0] + _PAD)))
     lines = -(-len(shown) // columns)
     width = max(columns * (card[0] + _PAD) - _PAD, 640) + 2 * _MARGIN
@@ -39,23 +41,28 @@ def draw(rows: Sequence[Row], title: str, subtitle: str) -> Image.Image:
     subtitle += " · beside each picture, where the evidence lies: yellow is strongest"
     pen.text((_MARGIN, _MARGIN), _fitted(title, _TITLE, width - 2 * _MARGIN), _INK, _TITLE)
     pen.text((_MARGIN, _MARGIN + 44), _fitted(subtitle, _TEXT, width - 2 * _MARGIN), _FAINT, _TEXT)
-    for place, row in enumerate(shown):
+    for place, (row, pictures) in enumerate(zip(shown, tiles, strict=True)):
         line, column = divmod(place, columns)
         at = _MARGIN + column * (card[0] + _PAD), _HEADER + _MARGIN + line * (card[1] + _PAD)
-        _draw_card(page, pen, row, at, card)
+        _draw_card(page, pen, row, pictures, at, card)
     return page
 
 
 def _draw_card(
-    page: Image.Image, pen: ImageDraw.ImageDraw, row: Row, at: tuple[int, int], size: tuple[int, int]
+    page: Image.Image,
+    pen: ImageDraw.ImageDraw,
+    row: Row,
+    tiles: Sequence[Image.Image],
+    at: tuple[int, int],
+    size: tuple[int, int],
 ) -> None:
     left, top = at
     pen.rounded_rectangle((left, top, left + size[0] - 1, top + size[1] - 1), 8, _CARD, _EDGE)
-    x, y = left + _PAD, top + _PAD
-    for tile in (_tile(_original(row)), *map(_overlay, row.overlays)):
-        page.paste(tile, (x + (SIDE - tile.width) // 2, y + (SIDE - tile.height) // 2))
+    x, y, room = left + _PAD, top + _PAD, size[1] - _CAPTION - 2 * _PAD
+    for tile in tiles:
+        page.paste(tile, (x + (SIDE - tile.width) // 2, y + (room - tile.height) // 2))
         x += SIDE + _GAP
-    _draw_caption(pen, row, left + _PAD, y + SIDE + 8, size[0] - 2 * _PAD)
+    _draw_caption(pen, row, left + _PAD, y + room + 8, size[0] - 2 * _PAD)
 
 
 def _draw_caption(pen: ImageDraw.ImageDraw, row: Row, x: int, y: int, width: int) -> None:

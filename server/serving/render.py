@@ -73,8 +73,8 @@ def png(grid: Grid, view: View, picture: Image.Image, form: HeatmapFormat) -> by
 def spread(grid: Grid, view: View, size: tuple[int, int]) -> NDArray[np.float32]:
     """The heatmap at its place in the picture, float32 [height, width] for `size` (width, height), 0..1.
 
-    Cubic between the centres of the cells; what lies beyond the outermost ones, which see it too, is drawn like them; 0
-    where the model saw nothing.
+    Cubic between the centres of the cells. From where the grid ends the evidence of the outermost cells, which see what
+    lies there too, fades to nothing at the edge of what the model saw.
     """
     width, height = size
     left, top, right, bottom = grid.box
@@ -83,8 +83,9 @@ def spread(grid: Grid, view: View, size: tuple[int, int]) -> NDArray[np.float32]
     rows, columns = grid.values.shape
     down = _interpolation((y - top) / (bottom - top) * rows - 0.5, rows)
     across = _interpolation((x - left) / (right - left) * columns - 0.5, columns)
-    seen = _inside(y, view.box[1], view.box[3])[:, None] & _inside(x, view.box[0], view.box[2])
-    return np.where(seen, (down @ grid.values @ across.T).clip(0, 1), np.float32(0))
+    across *= _fade(x, (left, right), (view.box[0], view.box[2]))[:, None]
+    down *= _fade(y, (top, bottom), (view.box[1], view.box[3]))[:, None]
+    return (down @ grid.values @ across.T).clip(0, 1)
 
 
 def _interpolation(positions: NDArray[np.float64], cells: int) -> NDArray[np.float32]:
@@ -102,5 +103,10 @@ def _interpolation(positions: NDArray[np.float64], cells: int) -> NDArray[np.flo
     return inner
 
 
-def _inside(positions: NDArray[np.float64], low: float, high: float) -> NDArray[np.bool_]:
-    return (positions >= low) & (positions < high)
+def _fade(positions: NDArray[np.float64], grid: tuple[float, float], seen: tuple[float, float]) -> NDArray[np.float32]:
+    """1 inside the grid, from its end down to 0 at the end of what was seen, and 0 beyond; half a cosine."""
+    outside = np.maximum(grid[0] - positions, positions - grid[1])
+    margin = np.where(positions < grid[0], grid[0] - seen[0], seen[1] - grid[1])
+    share = np.divide(outside, margin, out=(outside > 0).astype(np.float64), where=margin > 0)
+    hidden = (positions < seen[0]) | (positions >= seen[1])
+    return np.where(hidden, 0, np.cos(np.pi / 2 * share.clip(0, 1)) ** 2).astype(np.float32)

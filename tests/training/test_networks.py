@@ -19,7 +19,7 @@ def test_a_model_takes_uint8_pixels_and_scales_them_itself() -> None:
     model = chosen.network.build(chosen.preprocess.shape, 10)
     assert (model.input.dtype, model.input.shape) == ("uint8", (None, 28, 28, 1))
     rescaled = model.layers[1](np.array([[[[0], [255]]]], np.uint8))
-    np.testing.assert_allclose(np.ravel(rescaled), [0, 1])
+    np.testing.assert_allclose(np.ravel(rescaled), [-1, 1])
 
 
 def test_many_classes_end_in_a_softmax_and_two_in_one_sigmoid() -> None:
