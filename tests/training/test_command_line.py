@@ -68,7 +68,7 @@ def test_the_stored_model_gives_the_stored_figures(run_folder: Path) -> None:
 def test_the_history_has_a_row_for_each_epoch(run_folder: Path) -> None:
     with (run_folder / runs.HISTORY).open() as file:
         rows = list(csv.DictReader(file))
-    assert [row["number"] for row in rows] == ["1", "2"]
+    assert [row["epoch"] for row in rows] == ["1", "2"]
     assert float(rows[1]["val_loss"]) == pytest.approx(runs.read(run_folder).metrics["validation"].loss, rel=1e-4)
 
 
