@@ -41,7 +41,7 @@ http=$(sed -n 's/^serving .* http=\([^ ]*\).*/\1/p' "$demo/server.out")
 
 show python -m client classify "$demo/pictures" --target "$grpc" --model digits --explain \
   --truth "$demo/pictures/truth.csv" --out "$demo/answers"
-show python -c "import sys, urllib.request as u; sys.stdout.write(u.urlopen(sys.argv[1]).read().decode())" \
+python -c 'import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())' \
   "http://$http/metrics" >"$demo/metrics.txt"
 
 cat <<END
