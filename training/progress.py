@@ -52,4 +52,6 @@ class FitBar:
             + ("  [green]best[/green]" if best else ""),
             soft_wrap=True,
         )
-        self._bar.reset(self._task, description=f"epoch {epoch.number + 1}/{self._epochs}", total=None)
+        self._bar.reset(
+            self._task, description=f"epoch {min(epoch.number + 1, self._epochs)}/{self._epochs}", total=None
+        )

@@ -1,3 +1,5 @@
+"""Which tensor of a graph Grad-CAM is computed on."""
+
 import onnx_ir as ir
 import pytest
 from onnx_ir.passes.common import ShapeInferencePass

@@ -1,3 +1,5 @@
+"""Grad-CAM compiled into small graphs: a case worked out by hand, targets, ties, maps without evidence, refusals."""
+
 import subprocess
 import sys
 
