@@ -10,6 +10,7 @@ LOCKS  := cpu gpu tools dev
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
+export ORT_DISABLE_TELEMETRY ?= 1
 export PYTHONWARNINGS ?= ignore::SyntaxWarning
 
 .DEFAULT_GOAL := help

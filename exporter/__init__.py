@@ -6,3 +6,9 @@ oracle        the same heatmaps by TensorFlow's GradientTape: the measure, and t
 parity        whether all of them answer alike
 bundling      the steps in order, and the bundle
 """
+
+import os
+
+# ONNX Runtime reports its use to its makers over the network unless this is set before it is loaded. A server must not
+# call anyone on its own.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -1,5 +1,6 @@
 """What importing the server brings along."""
 
+import os
 import subprocess
 import sys
 
@@ -12,3 +13,11 @@ def test_the_online_half_imports_no_training_framework(module: str) -> None:
     code = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("package", ["server", "exporter"])
+def test_onnx_runtime_is_told_not_to_call_home_before_it_is_loaded(package: str) -> None:
+    code = f"import sys, os, {package}; print(os.environ['ORT_DISABLE_TELEMETRY'], 'onnxruntime' in sys.modules)"
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert ran.stdout == "1 False\n"
