@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from server.batching.policy import padded_size, plan
 from server.engine.base import Batch, Engine, Outputs
-from server.errors import DeadlineError, InternalError, ServerError
+from server.errors import DeadlineError, InternalError, ServerError, UnavailableError
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +63,7 @@ class Batcher:
         self._loop = asyncio.get_running_loop()
         self._arrivals: SimpleQueue[_Entry | None] = SimpleQueue()  # None: no more will come
         self._waiting: deque[_Entry] = deque()  # the engine's thread alone
+        self._closed = False
         self._seconds_per_image = 0.0
         self._thread = threading.Thread(target=self._work, name=f"engine {name}", daemon=True)
         self._thread.start()
@@ -81,14 +82,17 @@ class Batcher:
         """Waits for the engine's answer to one image, pixels [H, W, C], with one heatmap for each of `targets`.
 
         Cancelling the call takes the image out of the queue. Raises DeadlineError when `deadline` passes in the queue,
-        InternalError when the engine fails.
+        InternalError when the engine fails, UnavailableError after `close`.
         """
+        if self._closed:
+            raise UnavailableError("the model is out of service; try again or ask another server")
         entry = _Entry(pixels, targets, deadline, self._clock(), self._loop.create_future())
         self._arrivals.put(entry)
         return await entry.answer
 
     async def close(self) -> None:
         """Finishes what is queued, then frees the engine's thread."""
+        self._closed = True
         self._arrivals.put(None)
         await asyncio.to_thread(self._thread.join)
 

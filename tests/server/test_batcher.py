@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from server.batching.batcher import Batcher, Output
-from server.errors import DeadlineError, InternalError
+from server.errors import DeadlineError, InternalError, UnavailableError
 from tests.server.fakes import GatedEngine, ManualClock
 
 ENOUGH = 1000
@@ -164,6 +164,13 @@ async def test_closing_finishes_what_is_queued() -> None:
         engine.release(ENOUGH)
         await batcher.close()
         assert len(await asyncio.gather(*answers)) == 5
+
+
+async def test_after_closing_a_caller_is_refused_instead_of_waiting_for_ever() -> None:
+    async with batching(GatedEngine(), ManualClock()) as batcher:
+        await batcher.close()
+        with pytest.raises(UnavailableError):
+            await submit(batcher, 1)
 
 
 async def test_time_in_queue_and_in_engine_are_told_apart() -> None:
