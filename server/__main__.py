@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from bundle.preprocess import DEFAULT_MAX_PIXELS
 from server.app import StartError, run
 from server.config import MIB, Device, Settings, available_cores
 
@@ -21,46 +22,58 @@ _FOREIGN = {"SEETHROUGH_TARGET"}
 cli = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
+Models = Annotated[Path, typer.Option(help="Folder of bundles to serve, DIR/NAME/VERSION/.", metavar="DIR")]
+Host = Annotated[str, typer.Option(help="Address to listen on; 127.0.0.1 keeps the server to this machine.")]
+GrpcPort = Annotated[int, typer.Option(help="Port for gRPC; 0 takes a free one.", min=0, max=65535)]
+HttpPort = Annotated[
+    int, typer.Option(help="Port for /metrics, /livez and /readyz; 0 takes a free one.", min=0, max=65535)
+]
+DeviceOption = Annotated[Device, typer.Option(help="Where to infer; auto takes a GPU if there is one.")]
+Threads = Annotated[
+    int, typer.Option(help="Cores for one run of the engine; 0 takes all that the process may use.", min=0)
+]
+DecodeThreads = Annotated[
+    int, typer.Option(help="Pictures decoded or drawn at the same time; 0 means one for each core.", min=0)
+]
+MaxBatch = Annotated[
+    int, typer.Option(help="Most images in one run; larger favours throughput under load over latency.", min=1)
+]
+MaxInflightImages = Annotated[
+    int, typer.Option(help="Images in work before callers are refused with RESOURCE_EXHAUSTED.", min=1)
+]
+MaxInflightMib = Annotated[
+    int, typer.Option(help="MiB of requests in work before callers are refused: the bound on memory.", min=1)
+]
+MaxRequestMib = Annotated[
+    int, typer.Option(help="Largest request in MiB; larger ones are refused unread.", min=1, max=2000)
+]
+MaxImagePixels = Annotated[
+    int, typer.Option(help="Largest picture in pixels, checked on its header before decoding.", min=1)
+]
+GraceSeconds = Annotated[
+    float, typer.Option(help="After SIGTERM, how long to go on taking calls while load balancers notice.", min=0)
+]
+DrainSeconds = Annotated[float, typer.Option(help="After the grace, how long calls in work may take to finish.", min=0)]
+LogLevel = Annotated[str, typer.Option(help="debug, info, warning or error.")]
+
+
 @cli.command(context_settings={"auto_envvar_prefix": "SEETHROUGH"})
 def main(
-    models: Annotated[Path, typer.Option(help="Folder of bundles to serve, DIR/NAME/VERSION/.", metavar="DIR")],
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; 127.0.0.1 keeps the server to this machine.")
-    ] = "0.0.0.0",  # noqa: S104
-    grpc_port: Annotated[int, typer.Option(help="Port for gRPC; 0 takes a free one.", min=0, max=65535)] = 8001,
-    http_port: Annotated[
-        int, typer.Option(help="Port for /metrics, /livez and /readyz; 0 takes a free one.", min=0, max=65535)
-    ] = 8000,
-    device: Annotated[Device, typer.Option(help="Where to infer; auto takes a GPU if there is one.")] = Device.AUTO,
-    threads: Annotated[
-        int, typer.Option(help="Cores for one run of the engine; 0 takes all that the process may use.", min=0)
-    ] = 0,
-    decode_threads: Annotated[
-        int, typer.Option(help="Pictures decoded or drawn at the same time; 0 means one for each core.", min=0)
-    ] = 0,
-    max_batch: Annotated[
-        int, typer.Option(help="Most images in one run; larger favours throughput under load over latency.", min=1)
-    ] = 32,
-    max_inflight_images: Annotated[
-        int, typer.Option(help="Images in work before callers are refused with RESOURCE_EXHAUSTED.", min=1)
-    ] = 512,
-    max_inflight_mib: Annotated[
-        int, typer.Option(help="MiB of requests in work before callers are refused: the bound on memory.", min=1)
-    ] = 256,
-    max_request_mib: Annotated[
-        int, typer.Option(help="Largest request in MiB; larger ones are refused unread.", min=1, max=2000)
-    ] = 32,
-    max_image_pixels: Annotated[
-        int, typer.Option(help="Largest picture in pixels, checked on its header before decoding.", min=1)
-    ] = 50_000_000,
-    grace_seconds: Annotated[
-        float,
-        typer.Option(help="After SIGTERM, how long to go on taking calls while load balancers notice.", min=0),
-    ] = 3.0,
-    drain_seconds: Annotated[
-        float, typer.Option(help="After the grace, how long calls in work may take to finish.", min=0)
-    ] = 30.0,
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    models: Models,
+    host: Host = "0.0.0.0",  # noqa: S104  a server in a container is reached from outside
+    grpc_port: GrpcPort = 8001,
+    http_port: HttpPort = 8000,
+    device: DeviceOption = Device.AUTO,
+    threads: Threads = 0,
+    decode_threads: DecodeThreads = 0,
+    max_batch: MaxBatch = 32,
+    max_inflight_images: MaxInflightImages = 512,
+    max_inflight_mib: MaxInflightMib = 256,
+    max_request_mib: MaxRequestMib = 32,
+    max_image_pixels: MaxImagePixels = DEFAULT_MAX_PIXELS,
+    grace_seconds: GraceSeconds = 3.0,
+    drain_seconds: DrainSeconds = 30.0,
+    log_level: LogLevel = "info",
 ) -> None:
     """Serve model bundles over gRPC, with Grad-CAM explanations, and metrics over HTTP.
 
@@ -72,22 +85,27 @@ def main(
     if not models.is_dir():
         raise typer.BadParameter(f"{models} is not a folder; export a model there first", param_hint="--models")
     cores = available_cores()
-    settings = Settings(
-        models=models,
-        host=host,
-        grpc_port=grpc_port,
-        http_port=http_port,
-        device=device,
-        threads=threads or cores,
-        decode_threads=decode_threads or cores,
-        max_batch=max_batch,
-        max_inflight_images=max_inflight_images,
-        max_inflight_bytes=max_inflight_mib * MIB,
-        max_request_bytes=max_request_mib * MIB,
-        max_image_pixels=max_image_pixels,
-        grace_seconds=grace_seconds,
-        drain_seconds=drain_seconds,
+    _run(
+        Settings(
+            models=models,
+            host=host,
+            grpc_port=grpc_port,
+            http_port=http_port,
+            device=device,
+            threads=threads or cores,
+            decode_threads=decode_threads or cores,
+            max_batch=max_batch,
+            max_inflight_images=max_inflight_images,
+            max_inflight_bytes=max_inflight_mib * MIB,
+            max_request_bytes=max_request_mib * MIB,
+            max_image_pixels=max_image_pixels,
+            grace_seconds=grace_seconds,
+            drain_seconds=drain_seconds,
+        )
     )
+
+
+def _run(settings: Settings) -> None:
     try:
         run(settings)
     except StartError as error:
