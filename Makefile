@@ -11,7 +11,6 @@ LOCKS  := cpu gpu tools dev
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export ORT_DISABLE_TELEMETRY ?= 1
-export PYTHONWARNINGS ?= ignore::SyntaxWarning
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check test test-slow demo serve bench stubs lock clean

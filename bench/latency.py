@@ -19,7 +19,6 @@ from typing import Annotated
 
 import grpc
 import numpy as np
-import onnxruntime as ort
 import psutil
 import typer
 from grpc_health.v1.health_pb2 import HealthCheckRequest
@@ -37,7 +36,9 @@ from bundle import golden, manifest
 from bundle.errors import BundleError
 from client.convert import ImageInput, to_request
 from proto.classifier_pb2_grpc import ImageClassifierStub
-from server.config import available_cores
+from server.config import Device, available_cores
+from server.engine.base import Batch
+from server.engine.onnxruntime import OnnxRuntimeEngine
 
 CALLS = 2000  # of each kind from one client alone
 CLIENTS = (1, 4, 16, 64)
@@ -101,13 +102,10 @@ def _alone(
 
 
 def in_process(graph: Path, pixels: NDArray[np.uint8]) -> Callable[[], object]:
-    """A run of `graph` at batch 1 without explanation, with the settings of the server's ONNX Runtime engine."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = available_cores()
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    feeds = {"pixels": pixels, "targets": np.empty((1, 0), np.int64)}
-    return lambda: session.run(["probabilities", "heatmaps"], feeds)
+    """A run of `graph` at batch 1 without explanation, by the server's own engine as the server sets it up."""
+    engine = OnnxRuntimeEngine(graph, "fp32", Device.CPU, available_cores(), max_batch=1)
+    batch = Batch(pixels, np.empty((1, 0), np.int64))
+    return lambda: engine.run(batch)
 
 
 def interleaved(kinds: dict[str, Callable[[], object]], calls: int) -> dict[str, list[float]]:

@@ -157,7 +157,7 @@ def find_bundles(models: Path) -> list[tuple[str, int, Path]]:
         (folder.parent.name, int(folder.name), folder)
         for folder in models.glob("*/*/")
         if folder.name.isascii() and folder.name.isdecimal() and int(folder.name) > 0
-        if folder.is_dir() and not folder.parent.name.startswith(".")
+        if not folder.parent.name.startswith(".")
     )
 
 
