@@ -5,6 +5,7 @@ import onnx_ir as ir
 from exporter.errors import UnsupportedGraphError
 from exporter.gradcam.operators import Operators
 from exporter.gradcam.rules import rule_of
+from exporter.gradcam.rules.edge import Edge
 
 
 def path(graph: ir.Graph, source: ir.Value, target: ir.Value) -> list[ir.Node]:
@@ -38,13 +39,18 @@ def gradient(op: Operators, nodes: list[ir.Node], score: ir.Value, seed: ir.Valu
     dependent = {feature_map}.union(*(node.outputs for node in nodes))
     for node in reversed(nodes):
         rule = rule_of(node)
-        cotangent = cotangents.pop(node.outputs[0])
-        for index, value in enumerate(node.inputs):
-            if value is not None and value in dependent:
-                part = rule(op, node, index, cotangent)
-                cotangents[value] = op.Add(cotangents[value], part) if value in cotangents else part
+        for edge in _edges(node, dependent):
+            if edge.y in cotangents:
+                part = rule(op, edge, cotangents[edge.y])
+                cotangents[edge.x] = op.Add(cotangents[edge.x], part) if edge.x in cotangents else part
     if feature_map not in cotangents:
         raise UnsupportedGraphError(
             f"the score does not depend on feature map {feature_map.name!r}; choose another with --layer"
         )
     return cotangents[feature_map]
+
+
+def _edges(node: ir.Node, dependent: set[ir.Value]) -> list[Edge]:
+    """All ways through a node by which the score may depend on the feature map."""
+    inputs = [index for index, value in enumerate(node.inputs) if value is not None and value in dependent]
+    return [Edge(node, index, output) for output in range(len(node.outputs)) for index in inputs]

@@ -14,7 +14,7 @@ import onnx_ir as ir
 from exporter.errors import UnsupportedGraphError
 from exporter.gradcam.backward import path
 from exporter.gradcam.operators import sample_shape
-from exporter.gradcam.rules import permutation_of
+from exporter.gradcam.rules.layout import permutation_of
 
 _POOLING = {"MaxPool", "AveragePool"}
 # Another name or another order of the axes for the same map.
