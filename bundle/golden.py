@@ -22,6 +22,7 @@ class Golden:
 
     pixels: NDArray[np.uint8]  # [G, H, W, C]
     targets: NDArray[np.int64]  # [G, M]; -1-r means the class ranked r-th
+    methods: NDArray[np.int64]  # [G, M]; index into the manifest's explanations
     probabilities: NDArray[np.float32]  # [G, K]
     heatmaps: NDArray[np.float32]  # [G, M, h, w], 0..1
 
@@ -45,6 +46,8 @@ def read(folder: Path, manifest: Manifest) -> Golden:
             raise BundleError(
                 f"{path}: {tensor.name} is {array.dtype} {list(array.shape)}, the manifest says {tensor.dtype} {tensor.shape}"
             )
+    if golden.methods.dtype != np.int64 or golden.methods.shape != golden.targets.shape:
+        raise BundleError(f"{path}: methods is not int64 {list(golden.targets.shape)} like targets")
     if not len(golden.pixels):
         raise BundleError(f"{path}: holds no samples, without which a wrong model would go unnoticed")
     return golden

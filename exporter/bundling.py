@@ -1,31 +1,24 @@
-"""The steps of an export, in order, and the bundle they leave behind.
+"""The steps of an export that do not depend on where the model comes from, and the bundle they leave behind.
 
-Everything is checked as it lies on disk: the ONNX file and the SavedModel are read back before they are compared. The folder
-appears under its name only when every check has passed.
+Everything is checked as it lies on disk: what was written is read back before it is compared. The folder appears under its
+name only when every check has passed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-import keras
 import numpy as np
-import onnx
 import onnxruntime as ort
-import tensorflow as tf
 from numpy.typing import NDArray
 
-from bundle import files, golden, manifest, run, strict
+from bundle import files, golden, manifest, strict
 from bundle.golden import Golden
-from bundle.manifest import FeatureMap, Manifest, Precision, Provenance, Tensor, Tolerance
-from bundle.run import Run
-from exporter import convert, keras_model, parity, signatures
+from bundle.manifest import FeatureMap, Manifest, Method, Precision, Tensor, Tolerance
+from exporter import graphs, parity, signatures
+from exporter.candidate import Candidate, Reference
 from exporter.errors import ExportError, FailedChecksError
 from exporter.gradcam import Explained, explain
-from exporter.oracle import Oracle
 from exporter.report import Check, Report, at_most
 
 # Rounding on another CPU or in another order moves probabilities by about 1e-6 and heatmaps by 1e-5; a model with other
@@ -34,7 +27,16 @@ TOLERANCE = Tolerance(probabilities=1e-3, heatmaps=1e-2)
 
 _GOLDEN_SAMPLES = 8
 _GOLDEN_TARGETS = np.array([-1, -2, 0])
-_MATCHED_SAMPLES = 4
+
+STEPS = ("compile Grad-CAM", "write the files", "compare the answers", "seal")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the person who exports has chosen."""
+
+    layer: str | None  # None: the last spatial map that the whole answer passes
+    methods: Sequence[Method]  # at least one; the first is what a request gets by default
 
 
 @dataclass(frozen=True)
@@ -49,97 +51,77 @@ class Summary:
 class _Exported:
     """A model in the forms that a bundle is made of."""
 
-    model: keras.Model
+    candidate: Candidate
     explained: Explained
-    oracle: Oracle
+    reference: Reference
     feature_map: FeatureMap
     inputs: list[Tensor]
     outputs: list[Tensor]
 
 
-STEPS = ("read the run", "convert to ONNX", "compile Grad-CAM", "write the files", "compare the answers", "seal")
+def export(candidate: Candidate, out: Path, wanted: Wanted, step: Callable[[str], None]) -> Summary:
+    """Makes the bundle `out` of `candidate`; `step` is called with each of STEPS as it begins.
 
-
-def export(run_folder: Path, out: Path, layer: str | None, samples: int, step: Callable[[str], None]) -> Summary:
-    """Makes the bundle `out` of the run in `run_folder`, comparing answers on up to `samples` held-out pictures.
-
-    `layer` names the Keras layer whose output is explained; None looks for it. `step` is called with each of STEPS as it
-    begins. Raises BundleError for a run folder that is not whole, FileExistsError when `out` is there already, and
-    ExportError for everything else; nothing is left of `out` then.
+    Raises FileExistsError when `out` is there already, and ExportError when Grad-CAM has no place in the model or a
+    check fails; nothing is left of `out` then.
     """
-    step("read the run")
-    trained = run.read(run_folder)
-    pixels, _ = run.read_samples(run_folder)
-    pixels = _checked(pixels, trained)[:samples]
-    model = keras_model.load(run_folder, trained)
-    exported = _exported(model, trained, pixels, layer, step)
+    step("compile Grad-CAM")
+    exported = _explained(candidate, wanted)
     with files.atomic_folder(out) as folder:
         step("write the files")
-        onnx.save(exported.explained.model, folder / manifest.ONNX_MODEL)
-        exported.oracle.save(folder / manifest.SAVED_MODEL)
+        graphs.write(exported.explained.model, folder)
+        exported.reference.write(folder)
         step("compare the answers")
-        checks = _checks(folder, exported, pixels)
+        checks = _checks(folder, exported)
         failed = [check for check in checks if not check.passed]
         if failed:
             raise FailedChecksError(failed, len(checks))
         step("seal")
-        report = Report(schema="seethrough.report/1", samples=len(pixels), checks=checks)
+        report = Report(schema="seethrough.report/1", samples=len(candidate.pixels), checks=checks)
         strict.write(folder / manifest.REPORT, report)
-        sealed = files.seal(folder, _manifest(trained, exported, report))
+        sealed = files.seal(folder, _manifest(exported, report))
         golden.read(folder, files.verify(folder))
     return Summary(sealed, report)
 
 
-def _checked(pixels: NDArray[np.uint8], trained: Run) -> NDArray[np.uint8]:
-    if pixels.dtype != np.uint8 or pixels.shape[1:] != trained.preprocess.shape or not len(pixels):
-        raise ExportError(
-            f"{run.SAMPLES}: pixels are {pixels.dtype} {list(pixels.shape)}, run.json's preprocess gives uint8 "
-            f"{[-1, *trained.preprocess.shape]} and at least one is needed; run the training again"
-        )
-    return pixels
-
-
-def _exported(
-    model: keras.Model, trained: Run, pixels: NDArray[np.uint8], layer: str | None, step: Callable[[str], None]
-) -> _Exported:
-    step("convert to ONNX")
-    converted = convert.to_onnx(model)
-    matches = convert.match(model, converted, pixels[:_MATCHED_SAMPLES])
-    step("compile Grad-CAM")
-    explained = explain(converted, None if layer is None else matches.tensor_of(layer))
-    name = layer or matches.layer_of(explained.tensor)
+def _explained(candidate: Candidate, wanted: Wanted) -> _Exported:
+    tensor = None if wanted.layer is None else candidate.names.tensor_of(wanted.layer)
+    explained = explain(candidate.graph, tensor, wanted.methods)
+    if explained.labels != len(candidate.labels):
+        raise ExportError(f"the model answers {explained.labels} classes, but there are {len(candidate.labels)} labels")
+    layer = wanted.layer or candidate.names.layer_of(explained.tensor)
     feature_map = FeatureMap(
-        layer=name,
+        layer=layer,
         tensor=explained.tensor,
         height=explained.height,
         width=explained.width,
         channels=explained.channels,
         extent=explained.extent,
     )
-    inputs, outputs = manifest.signature(trained.preprocess, len(trained.labels), feature_map)
-    return _Exported(model, explained, Oracle(model, name), feature_map, inputs, outputs)
+    inputs, outputs = manifest.signature(candidate.preprocess, explained.labels, feature_map, explained.methods)
+    return _Exported(candidate, explained, candidate.reference(explained, layer), feature_map, inputs, outputs)
 
 
-def _checks(folder: Path, exported: _Exported, pixels: NDArray[np.uint8]) -> list[Check]:
+def _checks(folder: Path, exported: _Exported) -> list[Check]:
     """Every check of the bundle in `folder`, to which the golden samples are added."""
-    labels = exported.explained.labels
-    path = folder / manifest.ONNX_MODEL
-    session = _session(path)
-    loaded = tf.saved_model.load(str(folder / manifest.SAVED_MODEL))
-    signature = loaded.signatures["serving_default"]
-    runtime = parity.onnx_runtime(session)
-    trained = {
-        asked: parity.answers_of(exported.oracle, pixels, targets)
-        for asked, targets in parity.target_sets(labels).items()
-    }
+    pixels, methods = exported.candidate.pixels, exported.explained.methods
+    labels, reference = exported.explained.labels, exported.reference
+    explaining, predicting = (_session(folder / name) for name in (manifest.ONNX_MODEL, manifest.PREDICT_MODEL))
+    runtime = parity.onnx_runtime(explaining, methods)
+    checks = [
+        *signatures.check_onnx(folder / manifest.ONNX_MODEL, explaining, exported.inputs, exported.outputs),
+        *signatures.check_onnx(folder / manifest.PREDICT_MODEL, predicting, exported.inputs[:1], exported.outputs[:1]),
+        *reference.checks(folder, pixels),
+    ]
+    for method in methods:
+        expected = parity.answers_to_all(reference, pixels, labels, method)
+        checks += parity.compare(("ONNX Runtime", reference.name), runtime, expected, pixels, method)
+    top = expected["top class"][0]
     return [
-        *signatures.check_onnx(path, session, exported.inputs, exported.outputs),
-        signatures.check_saved_model(signature, exported.inputs, exported.outputs),
-        _oracle_check(exported, trained["top class"][0], pixels),
-        *parity.compare("SavedModel", parity.saved_model(signature), trained, pixels),
-        *parity.compare("ONNX Runtime", runtime, trained, pixels),
-        *parity.batch_independence(runtime, pixels, labels),
-        *_golden_checks(folder, exported, runtime, trained["top class"][0], pixels),
+        *checks,
+        *parity.batch_independence(runtime, pixels, labels, methods[0]),
+        _prediction_check(predicting, top, pixels),
+        *_golden_checks(folder, exported, runtime, top),
     ]
 
 
@@ -150,36 +132,40 @@ def _session(path: Path) -> ort.InferenceSession:
         raise ExportError(f"ONNX Runtime cannot load the exported graph: {error}") from error
 
 
-def _oracle_check(exported: _Exported, probabilities: NDArray[np.float32], pixels: NDArray[np.uint8]) -> Check:
-    """The function that explains, against the plain model as it was trained."""
-    plain: Any = exported.model.predict(pixels, batch_size=64, verbose=0)
-    if exported.explained.kind == "binary":
-        plain = np.concatenate([1 - plain, plain], axis=1)
-    difference = parity.largest(plain - probabilities)
-    told = f"Keras predict with the GradientTape function, {len(pixels)} samples"
-    return at_most(parity.PROBABILITIES_LIMIT, difference, "GradientTape: probabilities", told)
+def _prediction_check(
+    predicting: ort.InferenceSession, probabilities: NDArray[np.float32], pixels: NDArray[np.uint8]
+) -> Check:
+    """The graph without explanations, against the model as it was given."""
+    found = np.concatenate([predicting.run(None, {"pixels": part})[0] for part in parity.batches(pixels)])
+    told = f"{manifest.PREDICT_MODEL} with the trained model, {len(pixels)} samples"
+    return at_most(parity.PROBABILITIES_LIMIT, parity.largest(found - probabilities), "predict: probabilities", told)
 
 
 def _golden_checks(
-    folder: Path,
-    exported: _Exported,
-    runtime: parity.Form,
-    probabilities: NDArray[np.float32],
-    pixels: NDArray[np.uint8],
-) -> list[Check]:
+    folder: Path, exported: _Exported, runtime: parity.Form, probabilities: NDArray[np.float32]
+) -> Iterator[Check]:
     """Writes the golden samples and judges ONNX Runtime by them as the server will."""
-    pixels = pixels[most_decided(probabilities, _GOLDEN_SAMPLES)]
+    pixels = exported.candidate.pixels[most_decided(probabilities, _GOLDEN_SAMPLES)]
     targets = np.tile(_GOLDEN_TARGETS, (len(pixels), 1))
-    answers = Golden(pixels, targets, *exported.oracle(pixels, targets))
+    methods = exported.explained.methods
+    answers = _golden(exported.reference, pixels, targets, methods)
     golden.write(folder, answers)
-    differences = golden.difference(answers, *runtime(pixels, targets))
+    found = _golden(runtime, pixels, targets, methods)
+    differences = golden.difference(answers, found.probabilities, found.heatmaps)
     told = f"ONNX Runtime with golden.npz, {len(pixels)} samples"
-    return [
-        at_most(limit, difference, f"golden samples: {name}", told)
-        for name, limit, difference in zip(
-            ("probabilities", "heatmaps"), (TOLERANCE.probabilities, TOLERANCE.heatmaps), differences, strict=True
-        )
-    ]
+    limits = (TOLERANCE.probabilities, TOLERANCE.heatmaps)
+    for name, limit, difference in zip(("probabilities", "heatmaps"), limits, differences, strict=True):
+        yield at_most(limit, difference, f"golden samples: {name}", told)
+
+
+def _golden(
+    form: parity.Form, pixels: NDArray[np.uint8], targets: NDArray[np.int64], methods: Sequence[Method]
+) -> Golden:
+    """The same targets by every method, side by side."""
+    answers = [form(pixels, targets, method) for method in methods]
+    numbers = np.concatenate([np.full_like(targets, number) for number in range(len(methods))], axis=1)
+    heatmaps = np.concatenate([heatmaps for _, heatmaps in answers], axis=1)
+    return Golden(pixels, np.tile(targets, len(methods)), numbers, answers[0][0], heatmaps)
 
 
 def most_decided(probabilities: NDArray[np.float32], count: int) -> NDArray[np.intp]:
@@ -189,21 +175,22 @@ def most_decided(probabilities: NDArray[np.float32], count: int) -> NDArray[np.i
     return np.sort(np.argsort(-margins, kind="stable")[:count])
 
 
-def _manifest(trained: Run, exported: _Exported, report: Report) -> Manifest:
+def _manifest(exported: _Exported, report: Report) -> Manifest:
     measured = {check.name: check.measured for check in report.checks}
     return Manifest(
         schema="seethrough.bundle/1",
-        kind=trained.kind,
-        labels=trained.labels,
-        preprocess=trained.preprocess,
+        kind=exported.explained.kind,
+        labels=exported.candidate.labels,
+        preprocess=exported.candidate.preprocess,
         inputs=exported.inputs,
         outputs=exported.outputs,
-        explanation="gradcam",
+        explanations=list(exported.explained.methods),
         feature_map=exported.feature_map,
         precisions=[
             Precision(
                 name="fp32",
                 file=manifest.ONNX_MODEL,
+                predict_file=manifest.PREDICT_MODEL,
                 samples=report.samples,
                 top1_agreement=measured["ONNX Runtime: classes ranked alike, top class"],
                 max_probability_difference=measured["ONNX Runtime: probabilities"],
@@ -211,18 +198,6 @@ def _manifest(trained: Run, exported: _Exported, report: Report) -> Manifest:
         ],
         minimum_top1_agreement=parity.MINIMUM_AGREEMENT,
         tolerance=TOLERANCE,
-        provenance=_provenance(trained),
-        files={manifest.ONNX_MODEL: ""},
-    )
-
-
-def _provenance(trained: Run) -> Provenance:
-    tools = {name: version(name) for name in ("tf2onnx", "onnx", "onnxruntime")}
-    return Provenance(
-        run=trained.name,
-        recipe=trained.recipe,
-        dataset=trained.dataset.name,
-        dataset_fingerprint=trained.dataset.fingerprint,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        libraries={**trained.libraries, **tools},
+        provenance=exported.candidate.provenance,
+        files=dict.fromkeys((manifest.ONNX_MODEL, manifest.PREDICT_MODEL), ""),
     )

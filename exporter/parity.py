@@ -5,14 +5,13 @@ classes that both forms rank alike: where two probabilities are equal up to roun
 the check of the ranking, not that of the heatmaps, has to say so.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import onnxruntime as ort
-import tensorflow as tf
 from numpy.typing import NDArray
 
+from bundle.manifest import Method
 from exporter.report import Check, at_least, at_most
 
 PROBABILITIES_LIMIT = 1e-4
@@ -26,34 +25,37 @@ _EXPLICIT = 16  # explicit classes that are compared at most
 Pixels = NDArray[np.uint8]  # [N, H, W, C]
 Targets = NDArray[np.int64]  # [M] here: the same for every picture
 Answers = tuple[NDArray[np.float32], NDArray[np.float32]]  # probabilities [N, K], heatmaps [N, M, h, w]
-Form = Callable[[Pixels, NDArray[np.int64]], Answers]  # one executable form of the model; targets [N, M]
+# One executable form of the model: pixels, targets [N, M], the method of the heatmaps.
+Form = Callable[[Pixels, NDArray[np.int64], Method], Answers]
 
 
-def onnx_runtime(session: ort.InferenceSession) -> Form:
-    """The bundle's ONNX graph."""
+def onnx_runtime(session: ort.InferenceSession, methods: Sequence[Method]) -> Form:
+    """The bundle's ONNX graph, which carries `methods`."""
 
-    def run(pixels: Pixels, targets: NDArray[np.int64]) -> Answers:
-        probabilities, heatmaps = session.run(["probabilities", "heatmaps"], {"pixels": pixels, "targets": targets})
+    def run(pixels: Pixels, targets: NDArray[np.int64], method: Method) -> Answers:
+        feeds: dict[str, NDArray[np.generic]] = {"pixels": pixels, "targets": targets}
+        if len(methods) > 1:
+            feeds["methods"] = np.full_like(targets, methods.index(method))
+        probabilities, heatmaps = session.run(["probabilities", "heatmaps"], feeds)
         return probabilities, heatmaps
 
     return run
 
 
-def saved_model(signature: Any) -> Form:
-    """The bundle's SavedModel, by its signature."""
-
-    def run(pixels: Pixels, targets: NDArray[np.int64]) -> Answers:
-        answers = signature(pixels=tf.constant(pixels), targets=tf.constant(targets))
-        return answers["probabilities"].numpy(), answers["heatmaps"].numpy()
-
-    return run
+def batches(pixels: Pixels, size: int = _BATCH) -> list[Pixels]:
+    """`pixels` in parts of at most `size` pictures."""
+    return [pixels[start : start + size] for start in range(0, len(pixels), size)]
 
 
-def answers_of(form: Form, pixels: Pixels, targets: Targets, batch: int = _BATCH) -> Answers:
+def answers_of(form: Form, pixels: Pixels, targets: Targets, method: Method, batch: int = _BATCH) -> Answers:
     """What `form` answers for `pixels` [N, H, W, C] and the same `targets` [M] for each, in batches of `batch`."""
-    parts = [pixels[start : start + batch] for start in range(0, len(pixels), batch)]
-    found = [form(part, np.tile(targets, (len(part), 1))) for part in parts]
+    found = [form(part, np.tile(targets, (len(part), 1)), method) for part in batches(pixels, batch)]
     return np.concatenate([p for p, _ in found]), np.concatenate([h for _, h in found])
+
+
+def answers_to_all(form: Form, pixels: Pixels, labels: int, method: Method) -> dict[str, Answers]:
+    """What `form` answers to each of `target_sets`."""
+    return {asked: answers_of(form, pixels, targets, method) for asked, targets in target_sets(labels).items()}
 
 
 def target_sets(labels: int) -> dict[str, Targets]:
@@ -67,12 +69,15 @@ def target_sets(labels: int) -> dict[str, Targets]:
     }
 
 
-def compare(name: str, form: Form, trained: dict[str, Answers], pixels: Pixels) -> Iterator[Check]:
-    """Checks `form`, called `name`, against what the trained model answered to each of `target_sets`."""
-    count = f"{name} with Keras, {len(pixels)} samples"
-    for asked, (probabilities, heatmaps) in trained.items():
+def compare(
+    names: tuple[str, str], form: Form, expected: dict[str, Answers], pixels: Pixels, method: Method
+) -> Iterator[Check]:
+    """Checks `form` against what the trained model answered to each of `target_sets`; `names` are for people."""
+    name, reference = names
+    count = f"{name} with {reference}, {len(pixels)} samples"
+    for asked, (probabilities, heatmaps) in expected.items():
         targets = target_sets(probabilities.shape[1])[asked]
-        found, maps = answers_of(form, pixels, targets)
+        found, maps = answers_of(form, pixels, targets, method)
         same = classes(found, targets) == classes(probabilities, targets)
         if asked == "top class":
             difference = largest(found - probabilities)
@@ -82,13 +87,14 @@ def compare(name: str, form: Form, trained: dict[str, Answers], pixels: Pixels) 
             yield at_least(MINIMUM_AGREEMENT, agreement, f"{name}: classes ranked alike, {asked}", count)
         difference = largest((maps - heatmaps)[same])
         told = f"{count}, {same.sum()} of {same.size} heatmaps"
-        yield at_most(HEATMAPS_LIMIT, difference, f"{name}: heatmaps, {asked}", told)
+        yield at_most(HEATMAPS_LIMIT, difference, f"{name}: {method} heatmaps, {asked}", told)
 
 
-def batch_independence(form: Form, pixels: Pixels, labels: int) -> Iterator[Check]:
+def batch_independence(form: Form, pixels: Pixels, labels: int, method: Method) -> Iterator[Check]:
     """Checks that a picture gets the same answer alone as among others."""
     pixels, targets = pixels[:_ALONE], target_sets(labels)["top ranks in one call"]
-    together, alone = answers_of(form, pixels, targets), answers_of(form, pixels, targets, batch=1)
+    together = answers_of(form, pixels, targets, method)
+    alone = answers_of(form, pixels, targets, method, batch=1)
     told = f"ONNX Runtime, {len(pixels)} samples one by one with the same in one batch"
     difference = largest(alone[0] - together[0])
     yield at_most(PROBABILITIES_LIMIT, difference, "batch independence: probabilities", told)

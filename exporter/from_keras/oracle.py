@@ -4,6 +4,7 @@ It shares no line with exporter.gradcam. The same concrete function answers in P
 signature of the SavedModel, so that TensorFlow users get heatmaps too.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,21 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from bundle.manifest import Kind
+from bundle import manifest
+from bundle.manifest import Kind, Method
 from exporter.errors import ExportError
 from exporter.parity import Answers
+from exporter.report import Check
 
 _KINDS: dict[str, Kind] = {"softmax": "multiclass", "sigmoid": "binary"}
 
 
 class Oracle(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
-    """A Keras classifier with Grad-CAM on the output of one of its layers (Selvaraju et al., ICCV 2017)."""
+    """A Keras classifier with heatmaps by `methods` on the output of one of its layers."""
 
-    def __init__(self, model: keras.Model, layer: str) -> None:
+    name = "Keras"
+
+    def __init__(self, model: keras.Model, layer: str, methods: Sequence[Method] = ("gradcam",)) -> None:
         """`layer` names a layer with output f32 [N, h, w, C] through which the whole model's answer passes.
 
         Raises ExportError when it does not, or when the model does not end in a softmax or a single sigmoid.
@@ -30,6 +35,8 @@ class Oracle(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
         super().__init__()
         last = model.layers[-1]
         self.kind = kind_of(model)
+        self._model = model
+        self._methods = tuple(methods)
         feature_map = model.get_layer(layer).output
         score = _without_activation(last)
         try:
@@ -41,22 +48,24 @@ class Oracle(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
                 f"--layer {layer}: part of the answer goes past this layer; choose one that all of it passes through"
             ) from error
         score.set_weights(last.get_weights())
-        self.answer = tf.function(
-            self._answer,
-            input_signature=[
-                tf.TensorSpec([None, *model.input_shape[1:]], tf.uint8, name="pixels"),
-                tf.TensorSpec([None, None], tf.int64, name="targets"),
-            ],
-        )
+        targets = tf.TensorSpec([None, None], tf.int64, name="targets")
+        pixels = tf.TensorSpec([None, *model.input_shape[1:]], tf.uint8, name="pixels")
+        several = [tf.TensorSpec([None, None], tf.int64, name="methods")] if len(self._methods) > 1 else []
+        self.answer = tf.function(self._answer, input_signature=[pixels, targets, *several])
 
-    def __call__(self, pixels: NDArray[np.uint8], targets: NDArray[np.int64]) -> Answers:
+    def __call__(self, pixels: NDArray[np.uint8], targets: NDArray[np.int64], method: Method = "gradcam") -> Answers:
         """pixels u8 [N, H, W, C], targets i64 [N, M] -> probabilities f32 [N, K], heatmaps f32 [N, M, h, w] in 0..1."""
-        answers = self.answer(tf.constant(pixels), tf.constant(targets))
+        several = [tf.fill(targets.shape, tf.constant(self._methods.index(method), tf.int64))]
+        answers = self.answer(tf.constant(pixels), tf.constant(targets), *several[: len(self._methods) - 1])
         return answers["probabilities"].numpy(), answers["heatmaps"].numpy()
 
-    def save(self, folder: Path) -> None:
+    def write(self, folder: Path) -> None:
         """Writes a SavedModel whose signature serving_default is this oracle."""
-        tf.saved_model.save(self, str(folder), signatures={"serving_default": self.answer.get_concrete_function()})
+        path = str(folder / manifest.SAVED_MODEL)
+        tf.saved_model.save(self, path, signatures={"serving_default": self.answer.get_concrete_function()})
+
+    def checks(self, folder: Path, pixels: NDArray[np.uint8]) -> list[Check]:
+        raise NotImplementedError
 
     def _answer(self, pixels: Any, targets: Any) -> dict[str, Any]:
         features = self._body(pixels, training=False)

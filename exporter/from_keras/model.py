@@ -6,7 +6,7 @@ import keras
 
 from bundle.run import KERAS_MODEL, Run
 from exporter.errors import ExportError
-from exporter.oracle import kind_of
+from exporter.from_keras.oracle import kind_of
 
 
 def load(folder: Path, run: Run) -> keras.Model:

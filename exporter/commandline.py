@@ -1,0 +1,126 @@
+"""What every export command has in common: where bundles may go, progress, the summary, errors in one line."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from bundle.errors import BundleError
+from bundle.manifest import REPORT, Method
+from exporter.bundling import STEPS, Summary, Wanted, export
+from exporter.candidate import Candidate
+from exporter.errors import ExportError
+from exporter.report import Report
+
+Step = Callable[[str], None]  # called with the name of each step as it begins
+
+Out = Annotated[
+    Path,
+    typer.Option(help="Where the bundle goes: models/NAME/VERSION. VERSION is a positive integer, not used before."),
+]
+Layer = Annotated[
+    str | None,
+    typer.Option(
+        help="Explain by the output of this layer; `python -m exporter layers MODEL` lists them. Without it: the last "
+        "spatial map that the whole answer passes."
+    ),
+]
+Methods = Annotated[
+    list[str],
+    typer.Option(
+        "--method",
+        help="How heatmaps are made: gradcam, hirescam or layercam. Give it several times and a request may choose; the "
+        "first is the default.",
+    ),
+]
+
+
+def make_bundle(
+    steps: Sequence[str],
+    candidate: Callable[[Step], Candidate],
+    out: Path,
+    layer: str | None,
+    methods: Sequence[str],
+) -> None:
+    """Exports what `candidate` brings to `out` and prints what came of it; `steps` are those that `candidate` reports.
+
+    Exits with 2 when `out` or `methods` cannot be, and with 1 and one line of reason when the export fails.
+    """
+    _check_out(out)
+    wanted = Wanted(layer, _checked_methods(methods))
+    console = Console()
+    with told_in_one_line():
+        with _progress(console, [*steps, *STEPS]) as step:
+            summary = export(candidate(step), out, wanted, step)
+        _print(summary, out, console)
+
+
+@contextmanager
+def told_in_one_line() -> Iterator[None]:
+    """Turns the errors that are meant for people into a line on stderr and exit status 1."""
+    try:
+        yield
+    except (ExportError, BundleError, FileExistsError) as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+def _check_out(out: Path) -> None:
+    name = out.name
+    if not (name.isascii() and name.isdecimal()) or name != str(int(name)) or int(name) < 1:
+        raise typer.BadParameter(
+            f"the version must be a positive integer, got {name!r}; write models/NAME/1", param_hint="--out"
+        )
+    if out.exists():
+        raise typer.BadParameter(f"{out} exists already; choose another version or remove it", param_hint="--out")
+
+
+def _checked_methods(names: Sequence[str]) -> list[Method]:
+    known: tuple[Method, ...] = Method.__args__  # type: ignore[attr-defined]  # a Literal knows its values
+    for name in names:
+        if name not in known:
+            raise typer.BadParameter(f"no method {name!r}; choose from {', '.join(known)}", param_hint="--method")
+    if len(set(names)) != len(names):
+        raise typer.BadParameter("the same method twice", param_hint="--method")
+    return [method for name in names for method in known if method == name]
+
+
+@contextmanager
+def _progress(console: Console, steps: Sequence[str]) -> Iterator[Step]:
+    with Progress(
+        TextColumn("{task.description:<20}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
+        task = progress.add_task("start", total=len(steps) + 1)
+        yield lambda name: progress.update(task, advance=1, description=name)
+
+
+def _print(summary: Summary, out: Path, console: Console) -> None:
+    feature_map, precision = summary.manifest.feature_map, summary.manifest.precisions[0]
+    size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    console.print(
+        f"checks       all {len(summary.report.checks)} passed, on {summary.report.samples} samples; figures in "
+        f"{out / REPORT}\n"
+        f"feature map  {feature_map.layer}: {feature_map.height} x {feature_map.width} x {feature_map.channels}\n"
+        f"explains by  {', '.join(summary.manifest.explanations)}\n"
+        f"agreement    {precision.top1_agreement:.2%} of the top classes\n"
+        f"largest Δ    probabilities {_worst(summary.report, 'ONNX Runtime: probabilities')}, "
+        f"heatmaps {_worst(summary.report, 'ONNX Runtime:', 'heatmaps')}\n"
+        f"bundle       {out}, {size / 1e6:.1f} MB",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _worst(report: Report, *parts: str) -> str:
+    checks = [check for check in report.checks if all(part in check.name for part in parts)]
+    check = max(checks, key=lambda check: check.measured)
+    return f"{check.measured:.1e} (limit {check.limit:.0e})"

@@ -1,0 +1,66 @@
+"""A run folder becomes a candidate for a bundle."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bundle import run
+from bundle.manifest import Provenance
+from bundle.run import Run
+from exporter.candidate import Candidate
+from exporter.errors import ExportError
+from exporter.from_keras import convert, model
+from exporter.from_keras.oracle import Oracle
+
+_MATCHED_SAMPLES = 4
+
+
+def candidate(folder: Path, samples: int, step: Callable[[str], None]) -> Candidate:
+    """The trained model of the run in `folder`, with up to `samples` of its held-out pictures.
+
+    `step` is called with the name of each step as it begins. Raises BundleError for a run folder that is not whole and
+    ExportError for a model that cannot be exported.
+    """
+    step("read the run")
+    trained = run.read(folder)
+    pixels = _checked(run.read_samples(folder)[0], trained)[:samples]
+    network = model.load(folder, trained)
+    step("convert to ONNX")
+    graph = convert.to_onnx(network)
+    return Candidate(
+        graph=graph,
+        labels=trained.labels,
+        preprocess=trained.preprocess,
+        pixels=pixels,
+        names=convert.match(network, graph, pixels[:_MATCHED_SAMPLES]),
+        provenance=_provenance(trained),
+        reference=lambda explained, layer: Oracle(network, layer, explained.methods),
+    )
+
+
+def _checked(pixels: NDArray[np.uint8], trained: Run) -> NDArray[np.uint8]:
+    if pixels.dtype != np.uint8 or pixels.shape[1:] != trained.preprocess.shape or not len(pixels):
+        raise ExportError(
+            f"{run.SAMPLES}: pixels are {pixels.dtype} {list(pixels.shape)}, run.json's preprocess gives uint8 "
+            f"{[-1, *trained.preprocess.shape]} and at least one is needed; run the training again"
+        )
+    return pixels
+
+
+def _provenance(trained: Run) -> Provenance:
+    tools = {name: version(name) for name in ("tf2onnx", "onnx", "onnxruntime")}
+    return Provenance(
+        source=f"Keras run {trained.name}",
+        details={
+            "run": trained.name,
+            "recipe": trained.recipe,
+            "dataset": trained.dataset.name,
+            "dataset_fingerprint": trained.dataset.fingerprint,
+        },
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        libraries={**trained.libraries, **tools},
+    )
