@@ -43,7 +43,11 @@ def main(
         publish(
             [table for each in bundles for table in latency.measure(each, latency.CALLS, seconds)], out / "latency.md"
         )
-        kept = [_compare(each, runs, models) for each in bundles if (runs / _run_name(each) / RUN).exists()]
+        kept = [
+            _compare(each, runs, models)
+            for each in bundles
+            if (name := _run_name(each)) and (runs / name / RUN).exists()
+        ]
     except (BundleError, ClassifyError, PictureError, OSError, RuntimeError, ValueError) as error:
         give_up(str(error))
     publish([table for tables, _ in kept for table in tables], out / "agreement.md")
@@ -60,7 +64,7 @@ def _newest(models: Path) -> list[Path]:
 
 
 def _run_name(bundle: Path) -> str:
-    return manifest.read(bundle).provenance.run
+    return manifest.read(bundle).provenance.details.get("run", "")
 
 
 def _compare(bundle: Path, runs: Path, models: Path) -> tuple[list[Results], bool]:

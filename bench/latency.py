@@ -72,19 +72,19 @@ def measure(bundle: Path, calls: int, seconds: float) -> list[Results]:
     with serving(bundle.parent.parent, *QUIET) as server:
         version = int(bundle.name)
         return [
-            _alone(name, version, pixels, bundle / described.precisions[0].file, server, calls),
+            _alone(name, version, pixels, bundle, server, calls),
             _together(name, version, pixels, server, seconds),
         ]
 
 
 def _alone(
-    name: str, version: int, pixels: NDArray[np.uint8], graph: Path, server: RunningServer, calls: int
+    name: str, version: int, pixels: NDArray[np.uint8], bundle: Path, server: RunningServer, calls: int
 ) -> Results:
     with grpc.insecure_channel(server.grpc) as channel:
         stub, health = ImageClassifierStub(channel), HealthStub(channel)
         raw, png = (to_request([image], name, version, 1, None, "") for image in (pixels[0], _png(pixels[0])))
         kinds: dict[str, Callable[[], object]] = {
-            "engine alone, in this process": in_process(graph, pixels),
+            "engine alone, in this process": in_process(bundle, pixels),
             "gRPC alone, a health check": lambda: health.Check(HealthCheckRequest()),  # type: ignore[attr-defined]  # missing in the types
             "server, raw pixels": lambda: stub.Classify(raw),
             "server, PNG": lambda: stub.Classify(png),
@@ -101,10 +101,12 @@ def _alone(
     return Results(f"{name} {version} ({shape}): one client alone, {calls:,} calls of each kind", columns, rows)
 
 
-def in_process(graph: Path, pixels: NDArray[np.uint8]) -> Callable[[], object]:
-    """A run of `graph` at batch 1 without explanation, by the server's own engine as the server sets it up."""
-    engine = OnnxRuntimeEngine(graph, "fp32", Device.CPU, available_cores(), max_batch=1)
-    batch = Batch(pixels, np.empty((1, 0), np.int64))
+def in_process(bundle: Path, pixels: NDArray[np.uint8]) -> Callable[[], object]:
+    """A run of `bundle` at batch 1 without explanation, by the server's own engine as the server sets it up."""
+    graphs = bundle / manifest.ONNX_MODEL, bundle / manifest.PREDICT_MODEL
+    engine = OnnxRuntimeEngine(*graphs, "fp32", Device.CPU, available_cores(), max_batch=1)
+    none = np.empty((1, 0), np.int64)
+    batch = Batch(pixels, none, none)
     return lambda: engine.run(batch)
 
 

@@ -47,7 +47,9 @@ def read(folder: Path, manifest: Manifest) -> Golden:
                 f"{path}: {tensor.name} is {array.dtype} {list(array.shape)}, the manifest says {tensor.dtype} {tensor.shape}"
             )
     if golden.methods.dtype != np.int64 or golden.methods.shape != golden.targets.shape:
-        raise BundleError(f"{path}: methods is not int64 {list(golden.targets.shape)} like targets")
+        raise BundleError(
+            f"{path}: methods is {golden.methods.dtype} {list(golden.methods.shape)}, not int64 and of the shape of targets"
+        )
     if not len(golden.pixels):
         raise BundleError(f"{path}: holds no samples, without which a wrong model would go unnoticed")
     return golden

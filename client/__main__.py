@@ -16,7 +16,7 @@ from client.errors import ClassifyError
 from client.overlays import OverlayFolder
 from client.pictures import Picture
 from client.report import Row
-from client.results import Explain, HeatmapFormat, ModelInfo, ModelState
+from client.results import Explain, HeatmapFormat, ModelInfo, ModelState, Rank
 from client.truth import Truth
 from client.work import Answered, Job, classify_all
 
@@ -46,6 +46,10 @@ Classes = Annotated[
     list[str] | None,
     typer.Option("--class", help="Explain this class instead of the answer; repeatable; implies --explain."),
 ]
+Method = Annotated[
+    str,
+    typer.Option(help="Which of the model's explanations to take, its first by default; implies --explain."),
+]
 Out = Annotated[Path | None, typer.Option(help=f"Write overlays and {SHEET} into this folder; needs --explain.")]
 TruthTable = Annotated[
     Path | None,
@@ -63,6 +67,7 @@ def classify(
     top: Top = 1,
     explain: ExplainFlag = False,
     classes: Classes = None,
+    method: Method = "",
     out: Out = None,
     truth: TruthTable = None,
     json: Json = False,
@@ -72,17 +77,21 @@ def classify(
     timeout: Timeout = 30.0,
 ) -> None:
     """Classify pictures; the exit status is 1 if one of them failed."""
-    explain = explain or bool(classes)
+    explain = explain or bool(classes) or bool(method)
     if out is not None and not explain:
         raise typer.BadParameter("writes overlays, so it needs --explain", param_hint="--out")
     found, known = _inputs(files, truth)
-    wanted = Explain(tuple(classes), _form(out)) if classes else Explain(format=_form(out)) if explain else None
+    targets = tuple(classes) if classes else (Rank(0),)
+    wanted = Explain(targets, _form(out), method) if explain else None
     job = Job(model, version, top, wanted, batch, concurrency)
     with Client(target, timeout=timeout) as client:
         info = _model(client, model, version)
         if unknown := set(classes or ()) - set(info.labels):
             hint = f"{', '.join(sorted(unknown))}: not a class of {model}; there are: {', '.join(info.labels)}"
             raise typer.BadParameter(hint, param_hint="--class")
+        if method and method not in info.explanations:
+            hint = f"{method}: {model} explains by {', '.join(info.explanations)}"
+            raise typer.BadParameter(hint, param_hint="--method")
         rows: list[Row] = []
         try:
             _collect(rows, client, found, job, out, known, json)

@@ -84,7 +84,8 @@ def _pixels(array: NDArray[np.uint8]) -> pb.RawPixels:
 
 
 def _to_explain(explain: Explain) -> pb.Explain:
-    return pb.Explain(targets=[_to_target(target) for target in explain.targets], format=_FORMATS[explain.format])
+    targets = [_to_target(target) for target in explain.targets]
+    return pb.Explain(targets=targets, format=_FORMATS[explain.format], method=explain.method)
 
 
 def _to_target(target: str | int | Rank) -> pb.Target:
@@ -122,11 +123,12 @@ def _from_result(result: pb.ImageResult) -> ImageResult:
 
 
 def _from_explanation(message: pb.Explanation) -> Explanation:
+    of = message.label, message.class_index, message.probability, message.method
     if message.WhichOneof("heatmap") == "png":
-        return Explanation(message.label, message.class_index, message.probability, png=message.png)
+        return Explanation(*of, png=message.png)
     grid = np.array(message.grid.values, np.float32).reshape(message.grid.height, message.grid.width)
     box = (message.grid.left, message.grid.top, message.grid.right, message.grid.bottom)
-    return Explanation(message.label, message.class_index, message.probability, grid=grid, box=box)
+    return Explanation(*of, grid=grid, box=box)
 
 
 def from_model(model: pb.Model) -> ModelInfo:
@@ -137,7 +139,9 @@ def from_model(model: pb.Model) -> ModelInfo:
         state=_STATES.get(model.state, ModelState.UNKNOWN),
         reason=model.reason,
         is_default=model.is_default,
+        kind=model.kind,
         labels=tuple(model.labels),
+        explanations=tuple(model.explanations),
         input_shape=(model.input_height, model.input_width, model.input_channels),
         heatmap_shape=(model.heatmap_height, model.heatmap_width),
         engine=model.engine,

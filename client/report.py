@@ -125,6 +125,7 @@ def models(infos: Sequence[ModelInfo]) -> Table:
         "device",
         "input",
         "classes",
+        "explains by",
         "reason",
     ):
         table.add_column(heading, overflow="fold", justify="right" if heading in ("version", "classes") else "left")
@@ -140,6 +141,7 @@ def models(infos: Sequence[ModelInfo]) -> Table:
             info.device,
             "x".join(map(str, info.input_shape)) if info.labels else "",
             str(len(info.labels)) if info.labels else "",
+            ", ".join(info.explanations),
             Text(info.reason),
         )
     return table

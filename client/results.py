@@ -30,6 +30,7 @@ class Explain:
 
     targets: tuple[str | int | Rank, ...] = (Rank(0),)
     format: HeatmapFormat = HeatmapFormat.GRID
+    method: str = ""  # one of the model's explanations; empty for its first
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Explanation:
     label: str
     class_index: int
     probability: float
+    method: str
     grid: NDArray[np.float32] | None = None
     box: tuple[float, float, float, float] | None = None
     png: bytes | None = None
@@ -107,14 +109,16 @@ class ModelState(StrEnum):
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """One version of one model. Everything from `labels` on is empty unless it is in service."""
+    """One version of one model. Everything from `kind` on is empty unless it is in service."""
 
     name: str
     version: int
     state: ModelState
     reason: str  # why it was refused
     is_default: bool  # answers when a request names no version
+    kind: str  # multiclass, binary, multilabel
     labels: tuple[str, ...]
+    explanations: tuple[str, ...]  # the methods that a request may choose from; the first is the default
     input_shape: tuple[int, int, int]  # height, width, channels; uint8
     heatmap_shape: tuple[int, int]  # height, width
     engine: str

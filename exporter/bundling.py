@@ -20,6 +20,7 @@ from exporter.candidate import Candidate, Reference
 from exporter.errors import ExportError, FailedChecksError
 from exporter.gradcam import Explained, explain
 from exporter.report import Check, Report, at_most
+from exporter.tidy import tidy
 
 # Rounding on another CPU or in another order moves probabilities by about 1e-6 and heatmaps by 1e-5; a model with other
 # weights, or another preprocessing, misses these by far.
@@ -86,7 +87,7 @@ def export(candidate: Candidate, out: Path, wanted: Wanted, step: Callable[[str]
 
 def _explained(candidate: Candidate, wanted: Wanted) -> _Exported:
     tensor = None if wanted.layer is None else candidate.names.tensor_of(wanted.layer)
-    explained = explain(candidate.graph, tensor, wanted.methods)
+    explained = explain(tidy(candidate.graph), tensor, wanted.methods)
     if explained.labels != len(candidate.labels):
         raise ExportError(f"the model answers {explained.labels} classes, but there are {len(candidate.labels)} labels")
     layer = wanted.layer or candidate.names.layer_of(explained.tensor)

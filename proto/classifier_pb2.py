@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16proto/classifier.proto\x12\rseethrough.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xa3\x01\n\x0f\x43lassifyRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12$\n\x06images\x18\x03 \x03(\x0b\x32\x14.seethrough.v1.Image\x12\r\n\x05top_k\x18\x04 \x01(\r\x12\'\n\x07\x65xplain\x18\x05 \x01(\x0b\x32\x16.seethrough.v1.Explain\x12\x12\n\nrequest_id\x18\x06 \x01(\t\"Q\n\x05Image\x12\x11\n\x07\x65ncoded\x18\x01 \x01(\x0cH\x00\x12*\n\x06pixels\x18\x02 \x01(\x0b\x32\x18.seethrough.v1.RawPixelsH\x00\x42\t\n\x07\x63ontent\"J\n\tRawPixels\x12\x0e\n\x06height\x18\x01 \x01(\r\x12\r\n\x05width\x18\x02 \x01(\r\x12\x10\n\x08\x63hannels\x18\x03 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"_\n\x07\x45xplain\x12&\n\x07targets\x18\x01 \x03(\x0b\x32\x15.seethrough.v1.Target\x12,\n\x06\x66ormat\x18\x02 \x01(\x0e\x32\x1c.seethrough.v1.HeatmapFormat\"I\n\x06Target\x12\x0e\n\x04rank\x18\x01 \x01(\rH\x00\x12\x15\n\x0b\x63lass_index\x18\x02 \x01(\rH\x00\x12\x0f\n\x05label\x18\x03 \x01(\tH\x00\x42\x07\n\x05which\"s\n\x10\x43lassifyResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12+\n\x07results\x18\x04 \x03(\x0b\x32\x1a.seethrough.v1.ImageResult\"\xbc\x01\n\x0bImageResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12.\n\x0bpredictions\x18\x02 \x03(\x0b\x32\x19.seethrough.v1.Prediction\x12\x30\n\x0c\x65xplanations\x18\x03 \x03(\x0b\x32\x1a.seethrough.v1.Explanation\x12\'\n\x07timings\x18\x04 \x01(\x0b\x32\x16.seethrough.v1.Timings\"E\n\nPrediction\x12\x13\n\x0b\x63lass_index\x18\x01 \x01(\r\x12\r\n\x05label\x18\x02 \x01(\t\x12\x13\n\x0bprobability\x18\x03 \x01(\x02\"\x85\x01\n\x0b\x45xplanation\x12\x13\n\x0b\x63lass_index\x18\x01 \x01(\r\x12\r\n\x05label\x18\x02 \x01(\t\x12\x13\n\x0bprobability\x18\x03 \x01(\x02\x12#\n\x04grid\x18\x04 \x01(\x0b\x32\x13.seethrough.v1.GridH\x00\x12\r\n\x03png\x18\x05 \x01(\x0cH\x00\x42\t\n\x07heatmap\"o\n\x04Grid\x12\x0e\n\x06height\x18\x01 \x01(\r\x12\r\n\x05width\x18\x02 \x01(\r\x12\x0e\n\x06values\x18\x03 \x03(\x02\x12\x0c\n\x04left\x18\x04 \x01(\x02\x12\x0b\n\x03top\x18\x05 \x01(\x02\x12\r\n\x05right\x18\x06 \x01(\x02\x12\x0e\n\x06\x62ottom\x18\x07 \x01(\x02\"\x94\x01\n\x07Timings\x12\x16\n\x0e\x64\x65\x63ode_seconds\x18\x01 \x01(\x01\x12\x15\n\rqueue_seconds\x18\x02 \x01(\x01\x12\x15\n\rinfer_seconds\x18\x03 \x01(\x01\x12\x16\n\x0erender_seconds\x18\x04 \x01(\x01\x12\x15\n\rtotal_seconds\x18\x05 \x01(\x01\x12\x14\n\x0c\x62\x61tch_images\x18\x06 \x01(\r\"\x91\x01\n\x16\x43lassifyStreamResponse\x12\x33\n\x08response\x18\x01 \x01(\x0b\x32\x1f.seethrough.v1.ClassifyResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x12\x12\n\nrequest_id\x18\x03 \x01(\tB\t\n\x07outcome\"\x13\n\x11ListModelsRequest\":\n\x12ListModelsResponse\x12$\n\x06models\x18\x01 \x03(\x0b\x32\x14.seethrough.v1.Model\"1\n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\"\xc5\x03\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12(\n\x05state\x18\x03 \x01(\x0e\x32\x19.seethrough.v1.ModelState\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x12\n\nis_default\x18\x05 \x01(\x08\x12\x0e\n\x06labels\x18\x06 \x03(\t\x12\x14\n\x0cinput_height\x18\x07 \x01(\r\x12\x13\n\x0binput_width\x18\x08 \x01(\r\x12\x16\n\x0einput_channels\x18\t \x01(\r\x12\x16\n\x0eheatmap_height\x18\n \x01(\r\x12\x15\n\rheatmap_width\x18\x0b \x01(\r\x12\x0e\n\x06\x65ngine\x18\x0c \x01(\t\x12\x11\n\tprecision\x18\r \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x0e \x01(\t\x12-\n\tloaded_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\nprovenance\x18\x10 \x03(\x0b\x32$.seethrough.v1.Model.ProvenanceEntry\x1a\x31\n\x0fProvenanceEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\x88\x01\n\rHeatmapFormat\x12\x1e\n\x1aHEATMAP_FORMAT_UNSPECIFIED\x10\x00\x12\x17\n\x13HEATMAP_FORMAT_GRID\x10\x01\x12\x1e\n\x1aHEATMAP_FORMAT_HEATMAP_PNG\x10\x02\x12\x1e\n\x1aHEATMAP_FORMAT_OVERLAY_PNG\x10\x03*t\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_LOADING\x10\x01\x12\x17\n\x13MODEL_STATE_SERVING\x10\x02\x12\x17\n\x13MODEL_STATE_REFUSED\x10\x03\x32\xd0\x02\n\x0fImageClassifier\x12K\n\x08\x43lassify\x12\x1e.seethrough.v1.ClassifyRequest\x1a\x1f.seethrough.v1.ClassifyResponse\x12[\n\x0e\x43lassifyStream\x12\x1e.seethrough.v1.ClassifyRequest\x1a%.seethrough.v1.ClassifyStreamResponse(\x01\x30\x01\x12Q\n\nListModels\x12 .seethrough.v1.ListModelsRequest\x1a!.seethrough.v1.ListModelsResponse\x12@\n\x08GetModel\x12\x1e.seethrough.v1.GetModelRequest\x1a\x14.seethrough.v1.Modelb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16proto/classifier.proto\x12\rseethrough.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xa3\x01\n\x0f\x43lassifyRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12$\n\x06images\x18\x03 \x03(\x0b\x32\x14.seethrough.v1.Image\x12\r\n\x05top_k\x18\x04 \x01(\r\x12\'\n\x07\x65xplain\x18\x05 \x01(\x0b\x32\x16.seethrough.v1.Explain\x12\x12\n\nrequest_id\x18\x06 \x01(\t\"Q\n\x05Image\x12\x11\n\x07\x65ncoded\x18\x01 \x01(\x0cH\x00\x12*\n\x06pixels\x18\x02 \x01(\x0b\x32\x18.seethrough.v1.RawPixelsH\x00\x42\t\n\x07\x63ontent\"J\n\tRawPixels\x12\x0e\n\x06height\x18\x01 \x01(\r\x12\r\n\x05width\x18\x02 \x01(\r\x12\x10\n\x08\x63hannels\x18\x03 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"o\n\x07\x45xplain\x12&\n\x07targets\x18\x01 \x03(\x0b\x32\x15.seethrough.v1.Target\x12,\n\x06\x66ormat\x18\x02 \x01(\x0e\x32\x1c.seethrough.v1.HeatmapFormat\x12\x0e\n\x06method\x18\x03 \x01(\t\"I\n\x06Target\x12\x0e\n\x04rank\x18\x01 \x01(\rH\x00\x12\x15\n\x0b\x63lass_index\x18\x02 \x01(\rH\x00\x12\x0f\n\x05label\x18\x03 \x01(\tH\x00\x42\x07\n\x05which\"s\n\x10\x43lassifyResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12+\n\x07results\x18\x04 \x03(\x0b\x32\x1a.seethrough.v1.ImageResult\"\xbc\x01\n\x0bImageResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12.\n\x0bpredictions\x18\x02 \x03(\x0b\x32\x19.seethrough.v1.Prediction\x12\x30\n\x0c\x65xplanations\x18\x03 \x03(\x0b\x32\x1a.seethrough.v1.Explanation\x12\'\n\x07timings\x18\x04 \x01(\x0b\x32\x16.seethrough.v1.Timings\"E\n\nPrediction\x12\x13\n\x0b\x63lass_index\x18\x01 \x01(\r\x12\r\n\x05label\x18\x02 \x01(\t\x12\x13\n\x0bprobability\x18\x03 \x01(\x02\"\x95\x01\n\x0b\x45xplanation\x12\x13\n\x0b\x63lass_index\x18\x01 \x01(\r\x12\r\n\x05label\x18\x02 \x01(\t\x12\x13\n\x0bprobability\x18\x03 \x01(\x02\x12#\n\x04grid\x18\x04 \x01(\x0b\x32\x13.seethrough.v1.GridH\x00\x12\r\n\x03png\x18\x05 \x01(\x0cH\x00\x12\x0e\n\x06method\x18\x06 \x01(\tB\t\n\x07heatmap\"o\n\x04Grid\x12\x0e\n\x06height\x18\x01 \x01(\r\x12\r\n\x05width\x18\x02 \x01(\r\x12\x0e\n\x06values\x18\x03 \x03(\x02\x12\x0c\n\x04left\x18\x04 \x01(\x02\x12\x0b\n\x03top\x18\x05 \x01(\x02\x12\r\n\x05right\x18\x06 \x01(\x02\x12\x0e\n\x06\x62ottom\x18\x07 \x01(\x02\"\x94\x01\n\x07Timings\x12\x16\n\x0e\x64\x65\x63ode_seconds\x18\x01 \x01(\x01\x12\x15\n\rqueue_seconds\x18\x02 \x01(\x01\x12\x15\n\rinfer_seconds\x18\x03 \x01(\x01\x12\x16\n\x0erender_seconds\x18\x04 \x01(\x01\x12\x15\n\rtotal_seconds\x18\x05 \x01(\x01\x12\x14\n\x0c\x62\x61tch_images\x18\x06 \x01(\r\"\x91\x01\n\x16\x43lassifyStreamResponse\x12\x33\n\x08response\x18\x01 \x01(\x0b\x32\x1f.seethrough.v1.ClassifyResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x12\x12\n\nrequest_id\x18\x03 \x01(\tB\t\n\x07outcome\"\x13\n\x11ListModelsRequest\":\n\x12ListModelsResponse\x12$\n\x06models\x18\x01 \x03(\x0b\x32\x14.seethrough.v1.Model\"1\n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\"\xe9\x03\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12(\n\x05state\x18\x03 \x01(\x0e\x32\x19.seethrough.v1.ModelState\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x12\n\nis_default\x18\x05 \x01(\x08\x12\x0e\n\x06labels\x18\x06 \x03(\t\x12\x14\n\x0cinput_height\x18\x07 \x01(\r\x12\x13\n\x0binput_width\x18\x08 \x01(\r\x12\x16\n\x0einput_channels\x18\t \x01(\r\x12\x16\n\x0eheatmap_height\x18\n \x01(\r\x12\x15\n\rheatmap_width\x18\x0b \x01(\r\x12\x0e\n\x06\x65ngine\x18\x0c \x01(\t\x12\x11\n\tprecision\x18\r \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x0e \x01(\t\x12-\n\tloaded_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\nprovenance\x18\x10 \x03(\x0b\x32$.seethrough.v1.Model.ProvenanceEntry\x12\x0c\n\x04kind\x18\x11 \x01(\t\x12\x14\n\x0c\x65xplanations\x18\x12 \x03(\t\x1a\x31\n\x0fProvenanceEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\x88\x01\n\rHeatmapFormat\x12\x1e\n\x1aHEATMAP_FORMAT_UNSPECIFIED\x10\x00\x12\x17\n\x13HEATMAP_FORMAT_GRID\x10\x01\x12\x1e\n\x1aHEATMAP_FORMAT_HEATMAP_PNG\x10\x02\x12\x1e\n\x1aHEATMAP_FORMAT_OVERLAY_PNG\x10\x03*t\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_LOADING\x10\x01\x12\x17\n\x13MODEL_STATE_SERVING\x10\x02\x12\x17\n\x13MODEL_STATE_REFUSED\x10\x03\x32\xd0\x02\n\x0fImageClassifier\x12K\n\x08\x43lassify\x12\x1e.seethrough.v1.ClassifyRequest\x1a\x1f.seethrough.v1.ClassifyResponse\x12[\n\x0e\x43lassifyStream\x12\x1e.seethrough.v1.ClassifyRequest\x1a%.seethrough.v1.ClassifyStreamResponse(\x01\x30\x01\x12Q\n\nListModels\x12 .seethrough.v1.ListModelsRequest\x1a!.seethrough.v1.ListModelsResponse\x12@\n\x08GetModel\x12\x1e.seethrough.v1.GetModelRequest\x1a\x14.seethrough.v1.Modelb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,10 +35,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MODEL_PROVENANCEENTRY']._loaded_options = None
   _globals['_MODEL_PROVENANCEENTRY']._serialized_options = b'8\001'
-  _globals['_HEATMAPFORMAT']._serialized_start=2112
-  _globals['_HEATMAPFORMAT']._serialized_end=2248
-  _globals['_MODELSTATE']._serialized_start=2250
-  _globals['_MODELSTATE']._serialized_end=2366
+  _globals['_HEATMAPFORMAT']._serialized_start=2180
+  _globals['_HEATMAPFORMAT']._serialized_end=2316
+  _globals['_MODELSTATE']._serialized_start=2318
+  _globals['_MODELSTATE']._serialized_end=2434
   _globals['_CLASSIFYREQUEST']._serialized_start=100
   _globals['_CLASSIFYREQUEST']._serialized_end=263
   _globals['_IMAGE']._serialized_start=265
@@ -46,33 +46,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RAWPIXELS']._serialized_start=348
   _globals['_RAWPIXELS']._serialized_end=422
   _globals['_EXPLAIN']._serialized_start=424
-  _globals['_EXPLAIN']._serialized_end=519
-  _globals['_TARGET']._serialized_start=521
-  _globals['_TARGET']._serialized_end=594
-  _globals['_CLASSIFYRESPONSE']._serialized_start=596
-  _globals['_CLASSIFYRESPONSE']._serialized_end=711
-  _globals['_IMAGERESULT']._serialized_start=714
-  _globals['_IMAGERESULT']._serialized_end=902
-  _globals['_PREDICTION']._serialized_start=904
-  _globals['_PREDICTION']._serialized_end=973
-  _globals['_EXPLANATION']._serialized_start=976
-  _globals['_EXPLANATION']._serialized_end=1109
-  _globals['_GRID']._serialized_start=1111
-  _globals['_GRID']._serialized_end=1222
-  _globals['_TIMINGS']._serialized_start=1225
-  _globals['_TIMINGS']._serialized_end=1373
-  _globals['_CLASSIFYSTREAMRESPONSE']._serialized_start=1376
-  _globals['_CLASSIFYSTREAMRESPONSE']._serialized_end=1521
-  _globals['_LISTMODELSREQUEST']._serialized_start=1523
-  _globals['_LISTMODELSREQUEST']._serialized_end=1542
-  _globals['_LISTMODELSRESPONSE']._serialized_start=1544
-  _globals['_LISTMODELSRESPONSE']._serialized_end=1602
-  _globals['_GETMODELREQUEST']._serialized_start=1604
-  _globals['_GETMODELREQUEST']._serialized_end=1653
-  _globals['_MODEL']._serialized_start=1656
-  _globals['_MODEL']._serialized_end=2109
-  _globals['_MODEL_PROVENANCEENTRY']._serialized_start=2060
-  _globals['_MODEL_PROVENANCEENTRY']._serialized_end=2109
-  _globals['_IMAGECLASSIFIER']._serialized_start=2369
-  _globals['_IMAGECLASSIFIER']._serialized_end=2705
+  _globals['_EXPLAIN']._serialized_end=535
+  _globals['_TARGET']._serialized_start=537
+  _globals['_TARGET']._serialized_end=610
+  _globals['_CLASSIFYRESPONSE']._serialized_start=612
+  _globals['_CLASSIFYRESPONSE']._serialized_end=727
+  _globals['_IMAGERESULT']._serialized_start=730
+  _globals['_IMAGERESULT']._serialized_end=918
+  _globals['_PREDICTION']._serialized_start=920
+  _globals['_PREDICTION']._serialized_end=989
+  _globals['_EXPLANATION']._serialized_start=992
+  _globals['_EXPLANATION']._serialized_end=1141
+  _globals['_GRID']._serialized_start=1143
+  _globals['_GRID']._serialized_end=1254
+  _globals['_TIMINGS']._serialized_start=1257
+  _globals['_TIMINGS']._serialized_end=1405
+  _globals['_CLASSIFYSTREAMRESPONSE']._serialized_start=1408
+  _globals['_CLASSIFYSTREAMRESPONSE']._serialized_end=1553
+  _globals['_LISTMODELSREQUEST']._serialized_start=1555
+  _globals['_LISTMODELSREQUEST']._serialized_end=1574
+  _globals['_LISTMODELSRESPONSE']._serialized_start=1576
+  _globals['_LISTMODELSRESPONSE']._serialized_end=1634
+  _globals['_GETMODELREQUEST']._serialized_start=1636
+  _globals['_GETMODELREQUEST']._serialized_end=1685
+  _globals['_MODEL']._serialized_start=1688
+  _globals['_MODEL']._serialized_end=2177
+  _globals['_MODEL_PROVENANCEENTRY']._serialized_start=2128
+  _globals['_MODEL_PROVENANCEENTRY']._serialized_end=2177
+  _globals['_IMAGECLASSIFIER']._serialized_start=2437
+  _globals['_IMAGECLASSIFIER']._serialized_end=2773
 # @@protoc_insertion_point(module_scope)

@@ -182,8 +182,11 @@ class Explain(message.Message):
 
     TARGETS_FIELD_NUMBER: builtins.int
     FORMAT_FIELD_NUMBER: builtins.int
+    METHOD_FIELD_NUMBER: builtins.int
     format: HeatmapFormat.ValueType
     """How the heatmaps come back; unspecified means GRID."""
+    method: builtins.str
+    """Which of the model's explanations makes the heatmaps: "gradcam", "hirescam", "layercam"; empty means its first."""
     @builtins.property
     def targets(self) -> containers.RepeatedCompositeFieldContainer[Target]:
         """Which classes to explain, each with one heatmap, 16 at most; empty means the most probable class."""
@@ -193,10 +196,11 @@ class Explain(message.Message):
         *,
         targets: abc.Iterable[Target] | None = ...,
         format: HeatmapFormat.ValueType = ...,
+        method: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["format", b"format", "targets", b"targets"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["format", b"format", "method", b"method", "targets", b"targets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -326,10 +330,13 @@ class Explanation(message.Message):
     PROBABILITY_FIELD_NUMBER: builtins.int
     GRID_FIELD_NUMBER: builtins.int
     PNG_FIELD_NUMBER: builtins.int
+    METHOD_FIELD_NUMBER: builtins.int
     class_index: builtins.int
     label: builtins.str
     probability: builtins.float
     png: builtins.bytes
+    method: builtins.str
+    """The one of the model's explanations that made the heatmap."""
     @builtins.property
     def grid(self) -> Grid: ...
     def __init__(
@@ -340,10 +347,11 @@ class Explanation(message.Message):
         probability: builtins.float = ...,
         grid: Grid | None = ...,
         png: builtins.bytes = ...,
+        method: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["grid", b"grid", "heatmap", b"heatmap", "png", b"png"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["class_index", b"class_index", "grid", b"grid", "heatmap", b"heatmap", "label", b"label", "png", b"png", "probability", b"probability"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["class_index", b"class_index", "grid", b"grid", "heatmap", b"heatmap", "label", b"label", "method", b"method", "png", b"png", "probability", b"probability"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_heatmap: _TypeAlias = typing.Literal["grid", "png"]  # noqa: Y015
     _WhichOneofArgType_heatmap: _TypeAlias = typing.Literal["heatmap", b"heatmap"]  # noqa: Y015
@@ -552,6 +560,8 @@ class Model(message.Message):
     DEVICE_FIELD_NUMBER: builtins.int
     LOADED_AT_FIELD_NUMBER: builtins.int
     PROVENANCE_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    EXPLANATIONS_FIELD_NUMBER: builtins.int
     name: builtins.str
     version: builtins.int
     state: ModelState.ValueType
@@ -570,6 +580,8 @@ class Model(message.Message):
     """For example "onnxruntime", "fp32", "cpu"."""
     precision: builtins.str
     device: builtins.str
+    kind: builtins.str
+    """"multiclass": probabilities that sum to one; "binary": one of two; "multilabel": each class right or wrong by itself."""
     @builtins.property
     def labels(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """Everything below is set while the version is in service."""
@@ -578,7 +590,11 @@ class Model(message.Message):
     def loaded_at(self) -> timestamp_pb2.Timestamp: ...
     @builtins.property
     def provenance(self) -> containers.ScalarMap[builtins.str, builtins.str]:
-        """The bundle's provenance: run, recipe, data set, library versions."""
+        """The bundle's provenance: source, and for example run, recipe, data set, library versions."""
+
+    @builtins.property
+    def explanations(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The methods that a request may choose from; the first is what it gets by default."""
 
     def __init__(
         self,
@@ -599,9 +615,11 @@ class Model(message.Message):
         device: builtins.str = ...,
         loaded_at: timestamp_pb2.Timestamp | None = ...,
         provenance: abc.Mapping[builtins.str, builtins.str] | None = ...,
+        kind: builtins.str = ...,
+        explanations: abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["loaded_at", b"loaded_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["device", b"device", "engine", b"engine", "heatmap_height", b"heatmap_height", "heatmap_width", b"heatmap_width", "input_channels", b"input_channels", "input_height", b"input_height", "input_width", b"input_width", "is_default", b"is_default", "labels", b"labels", "loaded_at", b"loaded_at", "name", b"name", "precision", b"precision", "provenance", b"provenance", "reason", b"reason", "state", b"state", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["device", b"device", "engine", b"engine", "explanations", b"explanations", "heatmap_height", b"heatmap_height", "heatmap_width", b"heatmap_width", "input_channels", b"input_channels", "input_height", b"input_height", "input_width", b"input_width", "is_default", b"is_default", "kind", b"kind", "labels", b"labels", "loaded_at", b"loaded_at", "name", b"name", "precision", b"precision", "provenance", b"provenance", "reason", b"reason", "state", b"state", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -12,8 +12,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from bundle import files, golden, manifest
 from bundle.golden import Golden
-from bundle.manifest import FeatureMap, Kind, Manifest, Precision, Provenance, Tolerance
+from bundle.manifest import FeatureMap, Kind, Manifest, Method, Precision, Provenance, Tolerance
 from bundle.preprocess import PreprocessSpec
+from exporter import graphs
 from exporter.gradcam import Explained, explain
 
 CHANNELS = 6
@@ -31,27 +32,32 @@ def make_bundle(
     colour: Literal["grey", "rgb"] = "rgb",
     fit: Literal["stretch", "cover", "contain"] = "stretch",
     crop: float = 1.0,
+    methods: Sequence[Method] = ("gradcam",),
 ) -> Path:
-    """Writes the bundle of a random convolutional classifier with Grad-CAM into `folder`, which must not exist.
+    """Writes the bundle of a random convolutional classifier explained by `methods` into `folder`, which must not exist.
 
     pixels u8 [N, height, width, 1 or 3] -> convolution 3x3, ReLU (the feature map, [height - 2, width - 2]), max
-    pooling, dense, softmax over `labels` (`kind` binary: one sigmoid, two labels). Equal arguments make equal models;
-    another `seed` makes another model. There is no saved_model/. Returns `folder`.
+    pooling, dense, softmax over `labels` (`kind` binary: one sigmoid, two labels; multilabel: a sigmoid each). Equal
+    arguments make equal models; another `seed` makes another model. There is no saved_model/. Returns `folder`.
     """
     spec = PreprocessSpec(
         height=height, width=width, colour=colour, fit=fit, crop=crop, resampling="bilinear", background=(0, 0, 0)
     )
     random = np.random.default_rng(seed)
-    explained = explain(make_classifier(random, spec.shape, 1 if kind == "binary" else len(labels)))
+    scores = 1 if kind == "binary" else len(labels)
+    classifier = make_classifier(random, spec.shape, scores, "Softmax" if kind == "multiclass" else "Sigmoid")
+    explained = explain(classifier, None, methods)
     with files.atomic_folder(folder) as partial:
-        onnx.save(explained.model, partial / manifest.ONNX_MODEL)
+        graphs.write(explained.model, partial)
         golden.write(partial, _answers(explained, random, spec.shape))
         files.seal(partial, _manifest(explained, spec, list(labels)))
     return folder
 
 
-def make_classifier(random: np.random.Generator, shape: tuple[int, int, int], scores: int) -> onnx.ModelProto:
-    """A random classifier: pixels u8 [N, *shape] -> probabilities f32 [N, scores]."""
+def make_classifier(
+    random: np.random.Generator, shape: tuple[int, int, int], scores: int, activation: str
+) -> onnx.ModelProto:
+    """A random classifier: pixels u8 [N, *shape] -> probabilities f32 [N, scores] by `activation` Softmax or Sigmoid."""
     height, width, channels = shape
     features = CHANNELS * ((height - 2) // 2) * ((width - 2) // 2)
     constants = {
@@ -70,7 +76,7 @@ def make_classifier(random: np.random.Generator, shape: tuple[int, int, int], sc
         helper.make_node("MaxPool", ["features"], ["pooled"], kernel_shape=[2, 2], strides=[2, 2]),
         helper.make_node("Flatten", ["pooled"], ["flat"]),
         helper.make_node("Gemm", ["flat", "weights", "bias"], ["score"]),
-        helper.make_node("Sigmoid" if scores == 1 else "Softmax", ["score"], ["probabilities"]),
+        helper.make_node(activation, ["score"], ["probabilities"]),
     ]
     graph = helper.make_graph(
         nodes,
@@ -89,9 +95,11 @@ def _normal(random: np.random.Generator, shape: tuple[int, ...], fan_in: float) 
 def _answers(explained: Explained, random: np.random.Generator, shape: tuple[int, int, int]) -> Golden:
     pixels = random.integers(0, 256, (GOLDEN_SAMPLES, *shape), np.uint8)
     targets = np.tile(np.array([-1, -2, 0]), (GOLDEN_SAMPLES, 1))
+    methods = targets % len(explained.methods)
+    feeds = {"pixels": pixels, "targets": targets} | ({"methods": methods} if len(explained.methods) > 1 else {})
     session = ort.InferenceSession(explained.model.SerializeToString(), providers=["CPUExecutionProvider"])
-    probabilities, heatmaps = session.run(["probabilities", "heatmaps"], {"pixels": pixels, "targets": targets})
-    return Golden(pixels, targets, probabilities, heatmaps)
+    probabilities, heatmaps = session.run(["probabilities", "heatmaps"], feeds)
+    return Golden(pixels, targets, methods, probabilities, heatmaps)
 
 
 def _manifest(explained: Explained, spec: PreprocessSpec, labels: list[str]) -> Manifest:
@@ -103,7 +111,7 @@ def _manifest(explained: Explained, spec: PreprocessSpec, labels: list[str]) -> 
         channels=explained.channels,
         extent=explained.extent,
     )
-    inputs, outputs = manifest.signature(spec, explained.labels, feature_map)
+    inputs, outputs = manifest.signature(spec, explained.labels, feature_map, explained.methods)
     return Manifest(
         schema="seethrough.bundle/1",
         kind=explained.kind,
@@ -111,12 +119,13 @@ def _manifest(explained: Explained, spec: PreprocessSpec, labels: list[str]) -> 
         preprocess=spec,
         inputs=inputs,
         outputs=outputs,
-        explanation="gradcam",
+        explanations=list(explained.methods),
         feature_map=feature_map,
         precisions=[
             Precision(
                 name="fp32",
                 file=manifest.ONNX_MODEL,
+                predict_file=manifest.PREDICT_MODEL,
                 samples=GOLDEN_SAMPLES,
                 top1_agreement=1.0,
                 max_probability_difference=0.0,
@@ -125,12 +134,10 @@ def _manifest(explained: Explained, spec: PreprocessSpec, labels: list[str]) -> 
         minimum_top1_agreement=0.995,
         tolerance=Tolerance(probabilities=1e-3, heatmaps=1e-2),
         provenance=Provenance(
-            run="tests",
-            recipe="random",
-            dataset="none",
-            dataset_fingerprint="0" * 64,
+            source="tests",
+            details={"recipe": "random"},
             created="2026-01-01T00:00:00Z",
             libraries={"onnxruntime": ort.__version__},
         ),
-        files={manifest.ONNX_MODEL: ""},
+        files=dict.fromkeys((manifest.ONNX_MODEL, manifest.PREDICT_MODEL), ""),
     )

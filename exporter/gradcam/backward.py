@@ -36,13 +36,10 @@ def gradient(op: Operators, nodes: list[ir.Node], score: ir.Value, seed: ir.Valu
     [N, M, *shape of the map]. Raises UnsupportedGraphError when an operator has no rule.
     """
     cotangents = {score: seed}
-    dependent = {feature_map}.union(*(node.outputs for node in nodes))
-    for node in reversed(nodes):
-        rule = rule_of(node)
-        for edge in _edges(node, dependent):
-            if edge.y in cotangents:
-                part = rule(op, edge, cotangents[edge.y])
-                cotangents[edge.x] = op.Add(cotangents[edge.x], part) if edge.x in cotangents else part
+    for edge in reversed(edges(nodes, feature_map)):
+        if edge.y in cotangents:
+            part = rule_of(edge.node)(op, edge, cotangents[edge.y])
+            cotangents[edge.x] = op.Add(cotangents[edge.x], part) if edge.x in cotangents else part
     if feature_map not in cotangents:
         raise UnsupportedGraphError(
             f"the score does not depend on feature map {feature_map.name!r}; choose another with --layer"
@@ -50,7 +47,13 @@ def gradient(op: Operators, nodes: list[ir.Node], score: ir.Value, seed: ir.Valu
     return cotangents[feature_map]
 
 
-def _edges(node: ir.Node, dependent: set[ir.Value]) -> list[Edge]:
-    """All ways through a node by which the score may depend on the feature map."""
-    inputs = [index for index, value in enumerate(node.inputs) if value is not None and value in dependent]
-    return [Edge(node, index, output) for output in range(len(node.outputs)) for index in inputs]
+def edges(nodes: list[ir.Node], source: ir.Value) -> list[Edge]:
+    """Every way through each of `nodes` (`path` from `source`) by which a derivative travels, in order."""
+    dependent = {source}.union(*(node.outputs for node in nodes))
+    return [
+        Edge(node, index, output)
+        for node in nodes
+        for output in range(len(node.outputs))
+        for index, value in enumerate(node.inputs)
+        if value is not None and value in dependent
+    ]

@@ -40,6 +40,7 @@ class Output:
 class _Entry:
     pixels: NDArray[np.uint8]
     targets: tuple[int, ...]
+    method: int
     deadline: float | None
     submitted: float
     answer: asyncio.Future[Output]
@@ -78,15 +79,18 @@ class Batcher:
         """Engine time per image, averaged over the last batches; 0 before the first."""
         return self._seconds_per_image
 
-    async def submit(self, pixels: NDArray[np.uint8], targets: tuple[int, ...], deadline: float | None) -> Output:
+    async def submit(
+        self, pixels: NDArray[np.uint8], targets: tuple[int, ...], method: int, deadline: float | None
+    ) -> Output:
         """Waits for the engine's answer to one image, pixels [H, W, C], with one heatmap for each of `targets`.
 
+        `method` is the index among the model's explanations of the one that makes the heatmaps.
         Cancelling the call takes the image out of the queue. Raises DeadlineError when `deadline` passes in the queue,
         InternalError when the engine fails, UnavailableError after `close`.
         """
         if self._closed:
             raise UnavailableError("the model is out of service; try again or ask another server")
-        entry = _Entry(pixels, targets, deadline, self._clock(), self._loop.create_future())
+        entry = _Entry(pixels, targets, method, deadline, self._clock(), self._loop.create_future())
         self._arrivals.put(entry)
         return await entry.answer
 
@@ -155,9 +159,11 @@ def _assemble(entries: list[_Entry], buckets: tuple[int, ...]) -> Batch:
         pixels[row] = entry.pixels
     most = max(len(entry.targets) for entry in entries)
     targets = np.full((size, most), -1, np.int64)
+    methods = np.zeros((size, most), np.int64)
     for row, entry in enumerate(entries):
         targets[row, : len(entry.targets)] = entry.targets
-    return Batch(pixels, targets)
+        methods[row] = entry.method
+    return Batch(pixels, targets, methods)
 
 
 def _split(entries: list[_Entry], outputs: Outputs, started: float, seconds: float) -> list[Output]:

@@ -13,6 +13,7 @@ class Batch:
 
     pixels: NDArray[np.uint8]  # [N, H, W, C]
     targets: NDArray[np.int64]  # [N, M]; -1-r means the class ranked r-th
+    methods: NDArray[np.int64]  # [N, M]; index into the manifest's explanations
 
 
 @dataclass(frozen=True)

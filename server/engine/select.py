@@ -12,6 +12,5 @@ def build(folder: Path, manifest: Manifest, settings: Settings) -> Engine:
     from server.engine.onnxruntime import OnnxRuntimeEngine
 
     precision = max(manifest.precisions, key=lambda form: form.top1_agreement)
-    return OnnxRuntimeEngine(
-        folder / precision.file, precision.name, settings.device, settings.threads, settings.max_batch
-    )
+    graphs = folder / precision.file, folder / precision.predict_file
+    return OnnxRuntimeEngine(*graphs, precision.name, settings.device, settings.threads, settings.max_batch)

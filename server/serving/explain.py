@@ -1,5 +1,7 @@
 """Which classes a request wants explained, and what becomes of their heatmaps."""
 
+from collections.abc import Sequence
+
 from PIL import Image
 
 from bundle import preprocess
@@ -26,6 +28,18 @@ def target_codes(explain: Explain | None, labels: list[str]) -> tuple[int, ...]:
             f"explain.targets: {len(explain.targets)} classes; the server explains at most {MAX_TARGETS} in one request"
         )
     return tuple(_target_code(target, labels) for target in explain.targets)
+
+
+def method_code(explain: Explain | None, methods: Sequence[str]) -> int:
+    """The index among the model's `methods` of the one that makes the heatmaps.
+
+    Raises InvalidRequestError for one that the model does not carry.
+    """
+    if explain is None or not explain.method:
+        return 0
+    if explain.method not in methods:
+        raise InvalidRequestError(f"explain.method: no {explain.method!r}; the model explains by: {', '.join(methods)}")
+    return methods.index(explain.method)
 
 
 def _target_code(target: Target, labels: list[str]) -> int:

@@ -74,6 +74,7 @@ class Explain:
 
     targets: tuple[Target, ...]
     format: HeatmapFormat
+    method: str  # one of the model's explanations; empty for its first
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,7 @@ class Explanation:
     """The evidence for one class, as a grid or as a PNG file."""
 
     prediction: Prediction
+    method: str
     heatmap: Grid | bytes
 
 
@@ -138,7 +140,9 @@ class Classification:
 class Running:
     """What is known of a version in service."""
 
+    kind: str  # multiclass, binary, multilabel
     labels: tuple[str, ...]
+    explanations: tuple[str, ...]  # the methods that a request may choose from; the first is the default
     input_shape: tuple[int, int, int]  # height, width, channels
     heatmap_shape: tuple[int, int]
     engine: str

@@ -46,11 +46,11 @@ def _warm(engine: Engine, samples: Golden) -> None:
     for size in engine.buckets or (1,):
         pixels = np.resize(samples.pixels, (size, *samples.pixels.shape[1:]))
         for targets in (0, 1):
-            engine.run(Batch(pixels, np.full((size, targets), -1, np.int64)))
+            engine.run(Batch(pixels, np.full((size, targets), -1), np.zeros((size, targets), np.int64)))
 
 
 def _compare(engine: Engine, manifest: Manifest, samples: Golden) -> None:
-    outputs = engine.run(Batch(samples.pixels, samples.targets))
+    outputs = engine.run(Batch(samples.pixels, samples.targets, samples.methods))
     found = golden.difference(samples, outputs.probabilities, outputs.heatmaps)
     for name, delta in zip(("probabilities", "heatmaps"), found, strict=True):
         allowed = getattr(manifest.tolerance, name)

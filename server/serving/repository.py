@@ -170,7 +170,9 @@ def _default(versions: dict[int, ServedModel | _NotServed]) -> int:
 def _running(model: ServedModel) -> Running:
     manifest = model.manifest
     return Running(
+        kind=manifest.kind,
         labels=tuple(manifest.labels),
+        explanations=tuple(manifest.explanations),
         input_shape=manifest.input_shape,
         heatmap_shape=(manifest.feature_map.height, manifest.feature_map.width),
         engine=model.engine.name,
@@ -182,5 +184,5 @@ def _running(model: ServedModel) -> Running:
 
 
 def _flat(provenance: Provenance) -> dict[str, str]:
-    plain = {name: getattr(provenance, name) for name in provenance.__struct_fields__ if name != "libraries"}
-    return plain | {f"library.{name}": version for name, version in provenance.libraries.items()}
+    libraries = {f"library.{name}": version for name, version in provenance.libraries.items()}
+    return {"source": provenance.source, "created": provenance.created} | provenance.details | libraries

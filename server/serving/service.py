@@ -81,6 +81,7 @@ class _Task:
     model: ServedModel
     image: EncodedImage | RawImage
     targets: tuple[int, ...]  # as the graph takes them: -1-r is the class ranked r-th
+    method: int  # as the graph takes it: an index into the manifest's explanations
 
 
 class Serving:
@@ -133,10 +134,11 @@ class Serving:
         if not job.images:
             raise InvalidRequestError("images: the request has none; send at least one")
         targets = explain.target_codes(job.explain, model.manifest.labels)
+        method = explain.method_code(job.explain, model.manifest.explanations)
         size_bytes = sum(image.size_bytes for image in job.images)
         try:
             with self._admission.admit(len(job.images), size_bytes, self._retry_after(model)):
-                tasks = [_Task(job, model, image, targets) for image in job.images]
+                tasks = [_Task(job, model, image, targets, method) for image in job.images]
                 results = await _all(self._settle(task) for task in tasks)
         except OverloadedError:
             self._failed(model, "shed", len(job.images))
@@ -177,7 +179,7 @@ class Serving:
         decoded = self._clock()
         if self._is_late(task.job):
             raise DeadlineError("the deadline passed while the image was decoded")
-        output = await task.model.batcher.submit(sample.pixels, task.targets, task.job.deadline)
+        output = await task.model.batcher.submit(sample.pixels, task.targets, task.method, task.job.deadline)
         inferred = self._clock()
         ranking = np.argsort(-output.probabilities, kind="stable")
         explanations = await self._explanations(task, sample, output, ranking)
@@ -214,8 +216,9 @@ class Serving:
         if form is not HeatmapFormat.GRID:
             heatmaps = await self._in_worker(explain.draw, task.image, sample, grids, form, self._max_image_pixels)
         classes = [int(ranking[-1 - code]) if code < 0 else code for code in task.targets]
+        method = task.model.manifest.explanations[task.method]
         return tuple(
-            Explanation(_prediction(index, labels, output), heatmap)
+            Explanation(_prediction(index, labels, output), method, heatmap)
             for index, heatmap in zip(classes, heatmaps, strict=True)
         )
 

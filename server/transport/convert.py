@@ -76,7 +76,7 @@ def _explain(explain: pb.Explain) -> Explain:
         names = ", ".join(f"{name} = {number}" for name, number in pb.HeatmapFormat.items())
         raise InvalidRequestError(f"explain.format: {explain.format} is unknown; there are: {names}")
     targets = tuple(_target(target, number) for number, target in enumerate(explain.targets))
-    return Explain(targets or (Rank(0),), _FORMATS[explain.format])
+    return Explain(targets or (Rank(0),), _FORMATS[explain.format], explain.method)
 
 
 def _target(target: pb.Target, number: int) -> Target:
@@ -118,7 +118,9 @@ def _prediction(prediction: Prediction) -> pb.Prediction:
 
 def _explanation(explanation: Explanation) -> pb.Explanation:
     of, heatmap = explanation.prediction, explanation.heatmap
-    message = pb.Explanation(class_index=of.index, label=of.label, probability=of.probability)
+    message = pb.Explanation(
+        class_index=of.index, label=of.label, probability=of.probability, method=explanation.method
+    )
     if isinstance(heatmap, bytes):
         message.png = heatmap
     else:
@@ -159,7 +161,9 @@ def from_model(status: ModelStatus) -> pb.Model:
         height, width, channels = running.input_shape
         message.MergeFrom(
             pb.Model(
+                kind=running.kind,
                 labels=running.labels,
+                explanations=running.explanations,
                 input_height=height,
                 input_width=width,
                 input_channels=channels,

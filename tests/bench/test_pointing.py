@@ -12,7 +12,7 @@ from tests.client.fake import picture, running
 
 
 def explanation(*rows: list[float]) -> Explanation:
-    return Explanation("thing", 0, 1.0, grid=np.array(rows, np.float32), box=(0.0, 0.0, 100.0, 100.0))
+    return Explanation("thing", 0, 1.0, "gradcam", grid=np.array(rows, np.float32), box=(0.0, 0.0, 100.0, 100.0))
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_the_peak_is_the_centre_of_the_strongest_cell(box: tuple[float, float, f
 
 
 def test_a_grid_points_to_where_it_lies_in_the_picture() -> None:
-    inner = Explanation("thing", 0, 1.0, grid=np.array([[1, 0]], np.float32), box=(40.0, 40.0, 60.0, 60.0))
+    inner = Explanation("thing", 0, 1.0, "gradcam", grid=np.array([[1, 0]], np.float32), box=(40.0, 40.0, 60.0, 60.0))
     assert points_into(inner, (44, 49, 46, 51))
 
 

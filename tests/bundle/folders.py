@@ -12,6 +12,7 @@ from bundle.manifest import (
     GOLDEN,
     MANIFEST,
     ONNX_MODEL,
+    PREDICT_MODEL,
     REPORT,
     SAVED_MODEL,
     FeatureMap,
@@ -25,13 +26,14 @@ from tests.bundle.pictures import PLAIN
 
 LABELS = ["cat", "dog", "owl"]
 FEATURE_MAP = FeatureMap(layer="conv", tensor="conv:0", height=3, width=3, channels=4, extent=(0.0, 0.0, 8.0, 6.0))
-INPUTS, OUTPUTS = signature(PLAIN, len(LABELS), FEATURE_MAP)
+INPUTS, OUTPUTS = signature(PLAIN, len(LABELS), FEATURE_MAP, ["gradcam"])
 # Every file of the bundle that `sealed` writes.
 NAMES = (
     GOLDEN,
     MANIFEST,
     files.MANIFEST_SUM,
     ONNX_MODEL,
+    PREDICT_MODEL,
     REPORT,
     f"{SAVED_MODEL}/saved_model.pb",
     f"{SAVED_MODEL}/variables/variables.index",
@@ -43,22 +45,27 @@ UNSEALED = Manifest(
     preprocess=PLAIN,
     inputs=INPUTS,
     outputs=OUTPUTS,
-    explanation="gradcam",
+    explanations=["gradcam"],
     feature_map=FEATURE_MAP,
     precisions=[
-        Precision(name="fp32", file=ONNX_MODEL, samples=64, top1_agreement=1.0, max_probability_difference=1e-6)
+        Precision(
+            name="fp32",
+            file=ONNX_MODEL,
+            predict_file=PREDICT_MODEL,
+            samples=64,
+            top1_agreement=1.0,
+            max_probability_difference=1e-6,
+        )
     ],
     minimum_top1_agreement=0.995,
     tolerance=Tolerance(probabilities=1e-4, heatmaps=1e-4),
     provenance=Provenance(
-        run="runs/animals",
-        recipe="animals",
-        dataset="animals",
-        dataset_fingerprint="0" * 64,
+        source="Keras run animals",
+        details={"recipe": "animals"},
         created="2026-01-01T00:00:00Z",
         libraries={"keras": "3"},
     ),
-    files={ONNX_MODEL: "0" * 64},
+    files=dict.fromkeys((ONNX_MODEL, PREDICT_MODEL), "0" * 64),
 )
 
 
@@ -68,6 +75,7 @@ def some_golden(samples: int = 2, targets: int = 2) -> Golden:
     return Golden(
         pixels=rng.integers(0, 256, (samples, *PLAIN.shape), np.uint8),
         targets=rng.integers(0, 3, (samples, targets)),
+        methods=np.zeros((samples, targets), np.int64),
         probabilities=rng.random((samples, len(LABELS)), np.float32),
         heatmaps=rng.random((samples, targets, 3, 3), np.float32),
     )

@@ -8,7 +8,8 @@ import pytest
 from bundle import files, manifest, strict
 from bundle.errors import BundleError
 from bundle.manifest import MANIFEST, Manifest
-from tests.bundle.folders import LABELS, UNSEALED, edit_manifest, sealed
+from tests.bundle.folders import FEATURE_MAP, LABELS, UNSEALED, edit_manifest, sealed
+from tests.bundle.pictures import PLAIN
 
 TOP = Manifest.__struct_fields__
 NESTED = [
@@ -66,6 +67,7 @@ def test_a_key_of_the_wrong_type_is_named(tmp_path: Path, key: str) -> None:
         (("tolerance", "heatmaps"), -1e-6),
         (("feature_map", "channels"), 0),
         (("precisions",), []),
+        (("explanations",), []),
     ],
     ids=str,
 )
@@ -79,8 +81,23 @@ def test_labels_that_repeat_are_refused(tmp_path: Path) -> None:
     assert "`labels` must be different from each other" in refusal(tmp_path)
 
 
-def test_a_precision_whose_file_has_no_checksum_is_refused(tmp_path: Path) -> None:
-    edit_manifest(sealed(tmp_path), "precisions", 0, "file", value="other.onnx")
+def test_explanations_that_repeat_are_refused(tmp_path: Path) -> None:
+    edit_manifest(sealed(tmp_path), "explanations", value=["gradcam", "gradcam"])
+    assert "`explanations` must be different from each other" in refusal(tmp_path)
+
+
+def test_only_a_graph_that_carries_several_explanations_takes_the_methods() -> None:
+    several, one = (
+        [tensor.name for tensor in manifest.signature(PLAIN, 3, FEATURE_MAP, explanations)[0]]
+        for explanations in (["layercam", "gradcam"], ["layercam"])
+    )
+    assert several == ["pixels", "targets", "methods"]
+    assert one == ["pixels", "targets"]
+
+
+@pytest.mark.parametrize("key", ["file", "predict_file"])
+def test_a_precision_whose_file_has_no_checksum_is_refused(tmp_path: Path, key: str) -> None:
+    edit_manifest(sealed(tmp_path), "precisions", 0, key, value="other.onnx")
     assert "`precisions` names other.onnx, which is not among `files`" in refusal(tmp_path)
 
 
@@ -91,6 +108,7 @@ def test_a_precision_whose_file_has_no_checksum_is_refused(tmp_path: Path) -> No
         (("preprocess", "height"), 9),
         (("preprocess", "colour"), "grey"),
         (("feature_map", "width"), 4),
+        (("explanations",), ["gradcam", "hirescam"]),
         (("inputs", 0, "name"), "input"),
         (("outputs", 1, "dtype"), "int64"),
     ],

@@ -14,7 +14,7 @@ from tests.bundle.folders import sealed
 def test_good_bundles_end_with_0(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["verify", str(sealed(tmp_path / "1")), str(sealed(tmp_path / "2"))])
     assert result.exit_code == 0
-    assert result.stdout.splitlines() == [f"good     {tmp_path / n}: 5 files, 3 labels" for n in "12"]
+    assert result.stdout.splitlines() == [f"good     {tmp_path / n}: 6 files, 3 labels" for n in "12"]
 
 
 def test_one_bad_bundle_among_good_ones_ends_with_1_and_all_are_checked(tmp_path: Path) -> None:

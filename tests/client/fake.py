@@ -22,6 +22,7 @@ from proto import classifier_pb2 as pb
 from proto.classifier_pb2_grpc import ImageClassifierServicer, add_ImageClassifierServicer_to_server
 
 LABELS = ("red", "green", "blue")
+METHODS = ("gradcam", "layercam")
 SIDE = 8  # of the model's input
 # What stands here for a picture that keeps the server busy until the test ends.
 SLOW = b"slow"
@@ -126,7 +127,9 @@ def _explanation(
         "class_index": lambda: target.class_index,
         "label": lambda: LABELS.index(target.label),
     }[target.WhichOneof("which") or "rank"]()
-    message = pb.Explanation(class_index=index, label=LABELS[index], probability=shares[index])
+    message = pb.Explanation(
+        class_index=index, label=LABELS[index], probability=shares[index], method=request.explain.method or METHODS[0]
+    )
     if request.explain.format == pb.HEATMAP_FORMAT_OVERLAY_PNG:
         buffer = io.BytesIO()
         Image.new("RGB", (32, 24), LABELS[index]).save(buffer, "PNG")
@@ -152,7 +155,9 @@ def colours() -> pb.Model:
         version=3,
         state=pb.MODEL_STATE_SERVING,
         is_default=True,
+        kind="multiclass",
         labels=LABELS,
+        explanations=METHODS,
         input_height=SIDE,
         input_width=SIDE,
         input_channels=3,

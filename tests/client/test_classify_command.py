@@ -152,6 +152,7 @@ def test_the_truth_marks_errors_and_gives_the_accuracy(server: Server, tmp_path:
     [
         (["--out", "out"], "needs --explain"),
         (["--class", "purple"], "purple: not a class of colours; there are: red, green, blue"),
+        (["--method", "hirescam"], "hirescam: colours explains by gradcam, layercam"),
         (["--truth", "no.csv"], "no.csv: No such file or directory"),
         (["--top", "0"], "--top"),
     ],

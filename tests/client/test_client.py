@@ -85,6 +85,16 @@ def test_explanations_come_for_labels_indices_and_ranks_in_their_order(server: S
     assert [each.label for each in result.explanations] == ["green", "blue", "red", "green"]
 
 
+def test_the_method_of_an_explanation_can_be_chosen_and_is_told(server: Server, tmp_path: Path) -> None:
+    path = picture(tmp_path, "a.png", "red")
+    with Client(server[1]) as client:
+        first, chosen = (
+            client.classify([path], "colours", explain=Explain(method=method)).results[0].explanations[0].method
+            for method in ("", "layercam")
+        )
+    assert (first, chosen) == ("gradcam", "layercam")
+
+
 def test_a_grid_is_a_float32_array_and_a_picture_is_bytes(server: Server, tmp_path: Path) -> None:
     path = picture(tmp_path, "a.png", "red")
     with Client(server[1]) as client:

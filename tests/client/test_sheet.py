@@ -16,7 +16,8 @@ def row(folder: Path, number: int, truth: str | None = None, overlays: int = 1) 
     original = picture(folder, f"{number}.png", "#ff0000", (40, 30))
     drawn = tuple(picture(folder, f"{number}.{n}.overlay.png", "#0000ff", (40, 30)) for n in range(overlays))
     result = ImageResult(
-        predictions=(Prediction("red", 0, 0.9),), explanations=tuple(Explanation("red", 0, 0.9) for _ in drawn)
+        predictions=(Prediction("red", 0, 0.9),),
+        explanations=tuple(Explanation("red", 0, 0.9, "gradcam") for _ in drawn),
     )
     return Row(Picture(original.name, original), result, truth, drawn)
 

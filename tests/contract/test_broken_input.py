@@ -148,6 +148,10 @@ INVALID_REQUESTS = {
         pb.ClassifyRequest(model="shapes", images=[GOOD], explain=pb.Explain(targets=[pb.Target(rank=0)] * 17)),
         "explain.targets: 17 classes; the server explains at most 16 in one request",
     ),
+    "method that the model does not carry": (
+        pb.ClassifyRequest(model="shapes", images=[GOOD], explain=pb.Explain(method="hirescam")),
+        "explain.method: no 'hirescam'; the model explains by: gradcam",
+    ),
     "more images than the server admits": (
         pb.ClassifyRequest(model="shapes", images=[GOOD] * 513),
         "513 images of 295,488 bytes together; the server takes at most 512 images",

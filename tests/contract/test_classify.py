@@ -110,6 +110,24 @@ def test_a_single_sigmoid_answers_two_classes_and_explains_both(stub: Stub) -> N
     assert result.explanations[0].grid.values != result.explanations[1].grid.values
 
 
+def test_the_classes_of_a_multi_label_model_are_right_or_wrong_each_by_itself(stub: Stub) -> None:
+    predictions = classify(stub, raw(pixels()), model="traits", top_k=4).results[0].predictions
+    assert sorted(prediction.label for prediction in predictions) == ["red", "round", "striped", "tall"]
+    assert sum(prediction.probability for prediction in predictions) != pytest.approx(1, abs=0.01)
+
+
+def test_a_request_may_choose_among_the_methods_that_the_model_carries(stub: Stub) -> None:
+    targets = [pb.Target(class_index=0), pb.Target(class_index=1)]
+    grids = {}
+    for method in ("", "gradcam", "hirescam", "layercam"):
+        explain = pb.Explain(targets=targets, method=method)
+        explanations = classify(stub, raw(pixels()), model="traits", explain=explain).results[0].explanations
+        assert [explanation.method for explanation in explanations] == [method or "gradcam"] * 2
+        grids[method] = [tuple(explanation.grid.values) for explanation in explanations]
+    assert grids[""] == grids["gradcam"]
+    assert len({tuple(found) for found in grids.values()}) == 3
+
+
 def test_a_version_can_be_chosen_and_is_named_in_the_answer(stub: Stub) -> None:
     assert classify(stub, raw(pixels())).version == 3
     assert classify(stub, raw(pixels()), version=1).version == 1

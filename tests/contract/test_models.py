@@ -35,7 +35,7 @@ def test_a_refused_model_does_not_answer_and_says_why(stub: Stub) -> None:
 
 def test_every_version_is_listed_by_name_and_number_and_nothing_else(stub: Stub) -> None:
     models = stub.ListModels(pb.ListModelsRequest()).models
-    names = ["digits 1", "flipped 1", "keyless 1", "pair 1", "shapes 1", "shapes 3", "shapes 7", "wrong 1"]
+    names = ["digits 1", "flipped 1", "keyless 1", "pair 1", "shapes 1", "shapes 3", "shapes 7", "traits 1", "wrong 1"]
     assert [f"{model.name} {model.version}" for model in models] == names
 
 
@@ -48,11 +48,13 @@ def test_the_highest_version_in_service_is_the_default(stub: Stub) -> None:
 def test_a_model_in_service_tells_what_a_client_needs(stub: Stub) -> None:
     model = stub.GetModel(pb.GetModelRequest(model="shapes", version=1))
     assert model.state == pb.MODEL_STATE_SERVING
+    assert (model.kind, list(model.explanations)) == ("multiclass", ["gradcam"])
     assert list(model.labels) == ["circle", "square", "star"]
     assert (model.input_height, model.input_width, model.input_channels) == (12, 16, 3)
     assert (model.heatmap_height, model.heatmap_width) == (10, 14)
     assert (model.engine, model.precision, model.device) == ("onnxruntime", "fp32", "cpu")
-    assert model.provenance["recipe"] == "random"
+    assert (model.provenance["source"], model.provenance["recipe"]) == ("tests", "random")
+    assert "library.onnxruntime" in model.provenance
     assert model.loaded_at.seconds > 0
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import pytest
 
+from bundle.manifest import Method
 from exporter.errors import UnsupportedGraphError
 from exporter.gradcam import explain
 from tests.bundles import make_classifier
@@ -44,6 +45,7 @@ classifier (uint8[N,2,2,1] pixels) => (float[N,{labels}] probabilities)
 }}
 """
 
+METHODS: list[Method] = ["gradcam", "hirescam", "layercam"]
 PICTURE = np.array([[[[1], [2]], [[3], [4]]]], np.uint8)
 
 
@@ -62,6 +64,34 @@ def test_a_case_computed_by_hand() -> None:
     np.testing.assert_allclose(heatmaps, np.array([[[[0, 3 / 8], [3 / 4, 1]], [[1, 0], [0, 0]]]]), atol=1e-6)
 
 
+def test_the_same_case_by_the_other_methods() -> None:
+    """class 0: G A = [[1, 0], [0, 4]] + [[0, -2], [0, 0]]; of G1 = [[0, -2], [1, 0]] LayerCAM keeps the 1, where A1 is 0.
+    class 1: G0 = -1 and G1 = 1 everywhere: A1 - A0 = [[1, -1], [-3, -4]] for HiResCAM, A1 = [[2, 1], [0, 0]] for LayerCAM.
+    """
+    hirescam, layercam = (
+        run(explain(parse(BY_HAND), None, [method]).model, pixels=PICTURE, targets=every_row(1, 0, 1))[1]
+        for method in METHODS[1:]
+    )
+
+    np.testing.assert_allclose(hirescam, [[[[1 / 4, 0], [0, 1]], [[1, 0], [0, 0]]]], atol=1e-6)
+    np.testing.assert_allclose(layercam, [[[[1 / 4, 0], [0, 1]], [[1, 1 / 2], [0, 0]]]], atol=1e-6)
+
+
+def test_a_graph_of_several_methods_takes_one_for_each_target_and_the_first_for_what_is_none() -> None:
+    model = parse(BY_HAND)
+    alone = [
+        run(explain(model, None, [method]).model, pixels=PICTURE, targets=every_row(1, 1))[1][0, 0]
+        for method in METHODS
+    ]
+
+    methods = np.array([[2, 0, 1, 3, -1]])
+    _, together = run(
+        explain(model, None, METHODS).model, pixels=PICTURE, targets=every_row(1, *[1] * 5), methods=methods
+    )
+
+    np.testing.assert_allclose(together[0], [alone[2], alone[0], alone[1], alone[0], alone[0]], atol=1e-6)
+
+
 def test_probabilities_are_those_of_the_model_before() -> None:
     model = parse(BY_HAND)
     pixels = np.random.default_rng(1).integers(0, 4, (5, 2, 2, 1), np.uint8)
@@ -72,10 +102,10 @@ def test_probabilities_are_those_of_the_model_before() -> None:
     np.testing.assert_array_equal(after, before)
 
 
-@pytest.mark.parametrize(("scores", "added"), [(3, 0), (1, 2)])
-def test_probabilities_need_neither_targets_nor_backward_pass(scores: int, added: int) -> None:
+@pytest.mark.parametrize(("scores", "activation", "added"), [(3, "Softmax", 0), (3, "Sigmoid", 0), (1, "Sigmoid", 2)])
+def test_probabilities_need_neither_targets_nor_backward_pass(scores: int, activation: str, added: int) -> None:
     """One sigmoid p adds two operators to its model: 1 - p, and putting both side by side."""
-    before = make_classifier(np.random.default_rng(0), (12, 16, 3), scores)
+    before = make_classifier(np.random.default_rng(0), (12, 16, 3), scores, activation)
 
     needed = nodes_behind(explain(before).model, "probabilities")
 
@@ -87,7 +117,7 @@ def test_probabilities_need_neither_targets_nor_backward_pass(scores: int, added
 @pytest.mark.parametrize("asked", [1, 3])
 def test_every_picture_and_class_gets_the_map_it_gets_alone(pictures: int, asked: int) -> None:
     random = np.random.default_rng(0)
-    model = explain(make_classifier(random, (12, 16, 3), 4)).model
+    model = explain(make_classifier(random, (12, 16, 3), 4, "Softmax")).model
     pixels = random.integers(0, 256, (pictures, 12, 16, 3), np.uint8)
     targets = random.integers(-4, 4, (pictures, asked))
 
@@ -101,7 +131,7 @@ def test_every_picture_and_class_gets_the_map_it_gets_alone(pictures: int, asked
 
 @pytest.mark.parametrize("scores", [1, 3])
 def test_no_targets_give_probabilities_and_no_heatmaps(scores: int) -> None:
-    model = explain(make_classifier(np.random.default_rng(0), (12, 16, 3), scores)).model
+    model = explain(make_classifier(np.random.default_rng(0), (12, 16, 3), scores, "Sigmoid")).model
 
     probabilities, heatmaps = run(model, pixels=np.zeros((5, 12, 16, 3), np.uint8), targets=np.zeros((5, 0), np.int64))
 
@@ -109,7 +139,7 @@ def test_no_targets_give_probabilities_and_no_heatmaps(scores: int) -> None:
 
 
 def test_no_pictures_give_no_answers() -> None:
-    model = explain(make_classifier(np.random.default_rng(0), (12, 16, 3), 3)).model
+    model = explain(make_classifier(np.random.default_rng(0), (12, 16, 3), 3, "Softmax")).model
 
     probabilities, heatmaps = run(model, pixels=np.zeros((0, 12, 16, 3), np.uint8), targets=np.zeros((0, 2), np.int64))
 
@@ -118,7 +148,7 @@ def test_no_pictures_give_no_answers() -> None:
 
 def test_heatmaps_lie_between_zero_and_one_and_reach_one_where_there_is_evidence() -> None:
     random = np.random.default_rng(0)
-    model = explain(make_classifier(random, (12, 16, 3), 5)).model
+    model = explain(make_classifier(random, (12, 16, 3), 5, "Softmax")).model
 
     _, heatmaps = run(
         model, pixels=random.integers(0, 256, (20, 12, 16, 3), np.uint8), targets=every_row(20, *range(5))
@@ -184,6 +214,35 @@ def test_one_sigmoid_answers_two_classes_explained_by_the_logit_and_its_negative
     np.testing.assert_allclose(heatmaps[0], np.stack([evidence, nothing, evidence, nothing]), atol=1e-6)
 
 
+def test_several_sigmoids_are_labels_of_their_own_each_explained_by_its_logit() -> None:
+    softmax = MEAN.format(labels=2, weights="1, -1", bias="0, 2", activation="Softmax")
+    asked = every_row(1, 0, 1)
+
+    explained = explain(parse(softmax.replace("Softmax", "Sigmoid")))
+
+    probabilities, heatmaps = run(explained.model, pixels=PICTURE, targets=asked)
+    assert (explained.kind, explained.labels) == ("multilabel", 2)
+    np.testing.assert_allclose(probabilities, 1 / (1 + np.exp([[-2.5, 0.5]])), atol=1e-6)
+    np.testing.assert_array_equal(heatmaps, run(explain(parse(softmax)).model, pixels=PICTURE, targets=asked)[1])
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "four = Unsqueeze(score, hw) soft = Softmax<axis = 1>(four) probabilities = Squeeze(soft, hw)",
+        "four = Unsqueeze(score, hw) soft = Softmax<axis = -3>(four) probabilities = Flatten(soft)",
+        "soft = Softmax(score) probabilities = Identity(soft)",
+    ],
+)
+def test_what_only_renames_the_probabilities_does_not_hide_the_softmax(end: str) -> None:
+    text = BY_HAND.replace("probabilities = Softmax(score)", end)
+    text = text.replace("<float[2,1,1,1]", "<int64[2] hw = {2, 3}, float[2,1,1,1]")
+
+    _, heatmaps = run(explain(parse(text)).model, pixels=PICTURE, targets=every_row(1, 0, 1))
+
+    np.testing.assert_allclose(heatmaps, np.array([[[[0, 3 / 8], [3 / 4, 1]], [[1, 0], [0, 0]]]]), atol=1e-6)
+
+
 def test_an_operator_without_a_rule_is_named_with_its_node_and_the_way_out() -> None:
     model = parse(BY_HAND.replace("score = MatMul(flat, weights)", "odd = Sin(flat) score = MatMul(odd, weights)"))
     next(node for node in model.graph.node if node.op_type == "Sin").name = "head/odd"
@@ -194,10 +253,13 @@ def test_an_operator_without_a_rule_is_named_with_its_node_and_the_way_out() -> 
 
 NOT_CLASSIFIERS = {
     "ends in scores": ("probabilities = Identity(score)", "is not a softmax or sigmoid"),
-    "several sigmoids": ("probabilities = Sigmoid(score)", "is a Sigmoid over 2 values"),
     "a softmax of one": (
         "one = Slice(score, start, end, axis) probabilities = Softmax(one)",
-        "is a Softmax over 1 values",
+        "is a Softmax over 1 of 1 values",
+    ),
+    "a softmax over half of the values": (
+        "pairs = Reshape(score, two) halves = Softmax<axis = 1>(pairs) probabilities = Flatten(halves)",
+        "is a Softmax over 1 of 2 values",
     ),
 }
 
@@ -207,7 +269,8 @@ def test_what_is_not_a_classifier_is_refused(ending: str) -> None:
     end, reason = NOT_CLASSIFIERS[ending]
     text = BY_HAND.replace("probabilities = Softmax(score)", end)
     text = text.replace(
-        "<float[2,1,1,1]", "<int64[1] start = {0}, int64[1] end = {1}, int64[1] axis = {1}, float[2,1,1,1]"
+        "<float[2,1,1,1]",
+        "<int64[3] two = {-1, 1, 2}, int64[1] start = {0}, int64[1] end = {1}, int64[1] axis = {1}, float[2,1,1,1]",
     )
     labels = 1 if "one" in end else 2
 

@@ -25,9 +25,9 @@ async def batching(engine: GatedEngine, clock: ManualClock, most: int = 8) -> As
 
 
 def submit(
-    batcher: Batcher, value: int, targets: tuple[int, ...] = (), deadline: float | None = None
+    batcher: Batcher, value: int, targets: tuple[int, ...] = (), deadline: float | None = None, method: int = 0
 ) -> asyncio.Task[Output]:
-    return asyncio.ensure_future(batcher.submit(np.full((2, 2, 1), value, np.uint8), targets, deadline))
+    return asyncio.ensure_future(batcher.submit(np.full((2, 2, 1), value, np.uint8), targets, method, deadline))
 
 
 async def queue_behind(engine: GatedEngine, batcher: Batcher, count: int) -> tuple[asyncio.Task[Output], ...]:
@@ -145,6 +145,17 @@ async def test_each_image_gets_as_many_heatmaps_as_it_asked_for() -> None:
         await first
     assert [len(output.heatmaps) for output in outputs] == [1, 0, 3]
     assert engine.batches[1].targets.tolist() == [[-1, -1, -1], [-1, -1, -1], [-1, 0, 1]]
+
+
+async def test_batch_mates_may_be_explained_by_different_methods() -> None:
+    engine = GatedEngine()
+    async with batching(engine, ManualClock()) as batcher:
+        (first,) = await queue_behind(engine, batcher, 0)
+        answers = [submit(batcher, 2, (-1, 0), method=1), submit(batcher, 3, (-1,), method=2), submit(batcher, 4)]
+        await asyncio.sleep(0)
+        engine.release(ENOUGH)
+        await asyncio.gather(first, *answers)
+    assert engine.batches[1].methods.tolist() == [[1, 1], [2, 2], [0, 0]]
 
 
 async def test_padding_rows_are_computed_but_never_answered() -> None:
