@@ -7,19 +7,21 @@ from exporter.gradcam.operators import Operators
 from exporter.gradcam.rules import rule_of
 from exporter.gradcam.rules.edge import Edge
 
+_CARRIERS = {ir.DataType.FLOAT, ir.DataType.UINT8}
+
 
 def path(graph: ir.Graph, source: ir.Value, target: ir.Value) -> list[ir.Node]:
     """The nodes through which `target` depends differentiably on `source`, in the order of execution.
 
-    Only float32 tensors carry a derivative: what depends on `source` through integers alone (shapes, indices) is left
-    out.
+    Only float32 tensors carry a derivative, and uint8 ones, which are pixels: what depends on `source` through other integers
+    alone (shapes, indices) is left out.
     """
     downstream = {source}
     forward = []
     for node in graph:
         if any(value in downstream for value in node.inputs):
             forward.append(node)
-            downstream.update(output for output in node.outputs if output.dtype == ir.DataType.FLOAT)
+            downstream.update(output for output in node.outputs if output.dtype in _CARRIERS)
     upstream = {target}
     chosen = []
     for node in reversed(forward):

@@ -45,6 +45,12 @@ def find(graph: ir.Graph, pixels: ir.Value, score: ir.Value) -> Map:
     )
 
 
+def candidates(graph: ir.Graph, pixels: ir.Value, score: ir.Value) -> list[Map]:
+    """The maps that every path from the pixels to the score passes through, in order: what `find` chooses from."""
+    maps = (as_map(value) for value in dominators(graph, pixels, score) if value is not pixels)
+    return [found for found in maps if found is not None]
+
+
 def as_map(value: ir.Value, *, any_type: bool = False) -> Map | None:
     """`value` as a spatial map, or None when it is not one: not float32, unless `any_type`, not of rank 4, or one cell."""
     if value.shape is None or len(value.shape) != 4 or not (any_type or value.dtype == ir.DataType.FLOAT):

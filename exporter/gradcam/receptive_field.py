@@ -13,6 +13,7 @@ import onnx_ir as ir
 
 from exporter.gradcam.feature_map import Map, as_map
 from exporter.gradcam.operators import sample_shape
+from exporter.gradcam.rules.edge import Edge
 
 Extent = tuple[float, float, float, float]  # left, top, right, bottom in input pixels
 
@@ -59,6 +60,8 @@ def _after(node: ir.Node, source: ir.Value, before: tuple[_Axis, _Axis]) -> tupl
     if entering is None or leaving is None:
         return None
     sizes = (entering.height, entering.width), (leaving.height, leaving.width)
+    if node.op_type == "Pad":
+        return _after_padding(node, entering, before)
     if node.op_type not in _WINDOWED:
         return before if sizes[0] == sizes[1] else None
     kernel = _kernel(node)
@@ -69,6 +72,19 @@ def _after(node: ir.Node, source: ir.Value, before: tuple[_Axis, _Axis]) -> tupl
         missing = max(0, (sizes[1][axis] - 1) * strides[axis] + reach - sizes[0][axis])
         axes.append(before[axis].windowed(reach, strides[axis], _padding(node, axis, missing)))
     return axes[0], axes[1]
+
+
+def _after_padding(node: ir.Node, entering: Map, before: tuple[_Axis, _Axis]) -> tuple[_Axis, _Axis] | None:
+    """A Pad puts cells before the first one, as ZeroPadding2D before a convolution without padding does."""
+    edge = Edge(node, 0)
+    pads, axes = edge.constant(1), edge.constant(3)
+    if pads is None or (axes is None and edge.has(3)):
+        return None
+    padded = range(4) if axes is None else [int(axis) % 4 for axis in axes]
+    ahead = dict(zip(padded, pads[: len(pads) // 2].tolist(), strict=True))
+    rows, columns = (axis for axis in (1, 2, 3) if axis != entering.channel_axis)
+    down, across = before
+    return down.windowed(1, 1, ahead.get(rows, 0)), across.windowed(1, 1, ahead.get(columns, 0))
 
 
 def _kernel(node: ir.Node) -> tuple[int, int]:

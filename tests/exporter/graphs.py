@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 Array = NDArray[np.generic]
 
 
-def parse(graph: str) -> onnx.ModelProto:
-    """A model of opset 18 from the text of its graph (https://onnx.ai/onnx/repo-docs/Syntax.html)."""
-    model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": 18]>\n{graph}')
+def parse(graph: str, opset: int = 18) -> onnx.ModelProto:
+    """A model from the text of its graph (https://onnx.ai/onnx/repo-docs/Syntax.html)."""
+    model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": {opset}]>\n{graph}')
     onnx.checker.check_model(model)
     return model
 

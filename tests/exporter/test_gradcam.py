@@ -73,8 +73,8 @@ def test_the_same_case_by_the_other_methods() -> None:
         for method in METHODS[1:]
     )
 
-    np.testing.assert_allclose(hirescam, [[[[1 / 4, 0], [0, 1]], [[1, 0], [0, 0]]]], atol=1e-6)
-    np.testing.assert_allclose(layercam, [[[[1 / 4, 0], [0, 1]], [[1, 1 / 2], [0, 0]]]], atol=1e-6)
+    np.testing.assert_allclose(hirescam, np.array([[[[1 / 4, 0], [0, 1]], [[1, 0], [0, 0]]]]), atol=1e-6)
+    np.testing.assert_allclose(layercam, np.array([[[[1 / 4, 0], [0, 1]], [[1, 1 / 2], [0, 0]]]]), atol=1e-6)
 
 
 def test_a_graph_of_several_methods_takes_one_for_each_target_and_the_first_for_what_is_none() -> None:

@@ -10,7 +10,8 @@ from tests.exporter.graphs import parse
 
 GRAPH = """
 g (float[N,24,32,1] pixels, float[1,1,3,3] k3, float[1,1,5,5] k5) => (float[N,c,h,w] map)
-<int64[4] stripes = {{0, 1, 44, 15}}, int64[4] first = {{0, 1, 24, 32}}>
+<int64[4] stripes = {{0, 1, 44, 15}}, int64[4] first = {{0, 1, 24, 32}}, int64[8] around = {{0, 0, 1, 1, 0, 0, 1, 1}},
+ int64[2] above = {{2, 0}}, int64[1] rows = {{2}}>
 {{
     x = Transpose<perm = [0, 3, 1, 2]>(pixels)
     {body}
@@ -42,6 +43,9 @@ def extent_after(body: str) -> Extent:
         ("t = Transpose<perm = [0, 2, 3, 1]>(x) r = Relu(t) u = Transpose<perm = [0, 3, 1, 2]>(r) map = Conv(u, k3)",
          (1, 1, 31, 23)),
         ("c = Conv<pads = [1, 1, 1, 1]>(x, k3) map = Add(c, x)", (0, 0, 32, 24)),
+        # ZeroPadding2D before a convolution, as Keras's ResNet has it, and with the axes named.
+        ("p = Pad(x, around) map = Conv(p, k3)", (0, 0, 32, 24)),
+        ("p = Pad(x, above, , rows) map = Conv(p, k3)", (1, -1, 31, 23)),
         # What tf2onnx writes instead of a Transpose when there is one channel.
         ("t = Reshape(pixels, first) map = Conv(t, k3)", (1, 1, 31, 23)),
     ],

@@ -7,9 +7,10 @@ in one call:
     tensor     [N, ...]       N pictures
     cotangent  [N, M, ...]    M scores for each of them
 
-so element-wise rules need one Unsqueeze of the tensor, and everything else batches over N and M by itself. These two
-may be any number at run time, 0 too; the other sizes are fixed at export. Whatever does not depend on the picture is
-written so that an engine folds it once, when it loads the model.
+so element-wise rules need one Unsqueeze of the tensor, and most others batch over N and M by themselves. Both are free at run
+time, and M may be 0; the other sizes are fixed at export. What does not depend on the picture is written so that an engine
+folds it once, when it loads the model. All operators in use are of opset 18, and mean the
+same in every later one.
 
 In the formulas x is the input, y the output, and a bar is a cotangent: x̄ = Jᵀ ȳ. An input that several operators use, or
 an operator several times, gets the sum (`backward.gradient`).
@@ -17,13 +18,18 @@ an operator several times, gets the sum (`backward.gradient`).
 
 import onnx_ir as ir
 
-from exporter.gradcam.rules import elementwise, layout, linear, pooling, reduction
+from exporter.gradcam.rules import arithmetic, elementwise, layout, linear, normalisation, pooling, reduction
 from exporter.gradcam.rules.edge import Edge, Rule
+from exporter.gradcam.rules.linearity import is_linear
+
+__all__ = ["RULES", "is_linear", "rule_of"]
 
 RULES: dict[str, Rule] = {
+    **arithmetic.RULES,
     **elementwise.RULES,
     **layout.RULES,
     **linear.RULES,
+    **normalisation.RULES,
     **pooling.RULES,
     **reduction.RULES,
 }

@@ -44,6 +44,11 @@ class Edge:
         tensor = ir.convenience.get_const_tensor(self.operand(index)) if self.has(index) else None
         return None if tensor is None else tensor.numpy()
 
+    def fixed(self, index: int) -> bool:
+        """Whether input number `index` has no axis for the pictures: all its sizes are known at export."""
+        shape = self.operand(index).shape
+        return shape is not None and all(isinstance(size, int) for size in shape)
+
     def rank(self, index: int) -> int:
         """The number of axes of input number `index`; raises UnsupportedGraphError when it is not known."""
         shape = self.operand(index).shape
