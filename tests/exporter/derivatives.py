@@ -1,10 +1,9 @@
 """Checking vector-Jacobian rules: what they append, run by both engines, against finite differences.
 
-The differences are taken in double precision with ONNX's reference implementation, which shares no code with the engines: what
-remains of the deviation is the float32 of the engines.
+The differences are taken in double precision with ONNX's reference implementation, which shares no code with the engines:
+what remains of the deviation is the float32 of the engines.
 """
 
-import itertools
 import math
 from collections.abc import Callable
 from functools import cache
@@ -37,14 +36,14 @@ def check_against_differences(text: str, *opsets: int) -> None:
     """Asserts that the rules of the operators in `text`, a graph from x to y, agree with differences, on both engines.
 
     y, computed beside the gradient, must stay what it is. Of the gradient for 0 classes there is only the shape to agree
-    on; ONNX Runtime alone is asked for it.
+    on; ONNX Runtime alone is asked for it. OpenVINO, which takes its time to compile, gets the first opset only.
     """
     random = np.random.default_rng(0)
     opsets = opsets or (OLDEST, NEWEST)
     model = parse(f"g ({text}", opsets[0])
     x = spaced(random, (_PICTURES, *sizes(model.graph.input[0])))
     y, jacobian = by_differences(parse(f"g ({in_double_precision(text)}", opsets[0]), x)
-    for opset, engine in itertools.product(opsets, (on_onnx_runtime, on_openvino)):
+    for opset, engine in [*((opset, on_onnx_runtime) for opset in opsets), (opsets[0], on_openvino)]:
         run = engine(with_gradient(parse(f"g ({text}", opset)))
         for classes in (3, 1, 0) if engine is on_onnx_runtime else (3, 1):
             seed = random.normal(size=(*y.shape[:1], classes, *y.shape[1:])).astype(np.float32)

@@ -46,7 +46,7 @@ FORMULAS = {
     "Where, from a constant": "q = Greater(x, c) y = Where(q, x, b)",
     "Where, from something broadcast": "q = Greater(x, c) s = ReduceMean(x, space) y = Where(q, s, x)",
 }
-EXPAND = """float[N,2,1,1] x) => (float[N,2,3,2] y) <int64[1] start = {0}, int64[1] end = {1}, int64[3] rest = {2, 3, 2}>
+EXPAND = """float[N,2,1,1] x) => (float[N,2,3,2] y) <int64[3] rest = {2, 3, 2}>
     { n = Shape<start = 0, end = 1>(x) shape = Concat<axis = 0>(n, rest) y = Expand(x, shape) }"""
 
 

@@ -1,4 +1,4 @@
-"""The rules against TensorFlow's GradientTape: at kinks and ties, where differences say nothing, and for whole operators."""
+"""The rules against TensorFlow's GradientTape: at kinks and ties, where differences say nothing, and anywhere."""
 
 from collections.abc import Callable
 

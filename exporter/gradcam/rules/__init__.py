@@ -7,10 +7,9 @@ in one call:
     tensor     [N, ...]       N pictures
     cotangent  [N, M, ...]    M scores for each of them
 
-so element-wise rules need one Unsqueeze of the tensor, and most others batch over N and M by themselves. Both are free at run
-time, and M may be 0; the other sizes are fixed at export. What does not depend on the picture is written so that an engine
-folds it once, when it loads the model. All operators in use are of opset 18, and mean the
-same in every later one.
+so element-wise rules need one Unsqueeze of the tensor, and most others batch over N and M by themselves. Both are free at
+run time, and M may be 0; the other sizes are fixed at export. What does not depend on the picture is written so that an
+engine folds it once, when it loads the model. All operators in use are of opset 18, and mean the same in every later one.
 
 In the formulas x is the input, y the output, and a bar is a cotangent: x̄ = Jᵀ ȳ. An input that several operators use, or
 an operator several times, gets the sum (`backward.gradient`).

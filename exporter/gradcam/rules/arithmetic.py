@@ -49,7 +49,7 @@ def _pow(op: Operators, edge: Edge, cotangent: ir.Value) -> ir.Value:
 
 
 def _extremum(op: Operators, edge: Edge, cotangent: ir.Value) -> ir.Value:
-    """y = max(a, b) or min(a, b): ȳ goes to the one that was taken, the other gets 0. Of equal elements the first is taken."""
+    """y = max(a, b) or min(a, b): the one that was taken gets ȳ, the other 0. Of equal elements the first is taken."""
     if len(edge.node.inputs) != 2:
         raise edge.refusal("only that of two tensors has a rule")
     wins, wins_or_draws = ("Greater", "GreaterOrEqual") if edge.node.op_type == "Max" else ("Less", "LessOrEqual")

@@ -1,9 +1,9 @@
 """How a cotangent [N, M, ...] meets the tensors [N, ...] and the constants of the forward pass.
 
-The formulations are those that ONNX Runtime and OpenVINO both run, for no class (M = 0) too. There, ONNX Runtime does not
-broadcast a stack of matrices, its Einsum divides by zero, and it fuses a Transpose of the last two axes with a MatMul after
-it into an operator that refuses even a plain matrix beside an empty stack. Hence `times`, which folds everything into the
-rows of one matrix first.
+The formulations are those that ONNX Runtime and OpenVINO both run, for no class (M = 0) too. There, ONNX Runtime (1.31)
+broadcasts no stacks of matrices, its Einsum divides by zero, and it fuses a Transpose of the last two axes with a MatMul
+after it into an operator that refuses even a plain matrix beside an empty stack. Hence `times`, which folds everything
+into the rows of one matrix first.
 """
 
 import onnx_ir as ir
@@ -18,7 +18,7 @@ def per_class(op: Operators, value: Operand) -> ir.Value:
 
 
 def per_picture(edge: Edge, index: int) -> bool:
-    """Whether operand number `index` has the axes of y, axis 0 for the pictures; otherwise it is the same for all of them."""
+    """Whether operand number `index` has the axes of y, the first for the pictures; else it is the same for all of them."""
     if edge.rank(index) == _rank_of_output(edge):
         return True
     if edge.fixed(index):
@@ -33,7 +33,7 @@ def aligned(op: Operators, edge: Edge, index: int) -> ir.Value:
 
 
 def summed(op: Operators, edge: Edge, cotangent: ir.Value) -> ir.Value:
-    """[N, M, *sizes of y] -> [N, M, *sizes of x]: an element of x that is broadcast gets the sum of what its copies get."""
+    """[N, M, *sizes of y] -> [N, M, *sizes of x]: an element of x that is broadcast gets the sum over its copies."""
     if edge.rank(edge.input) != _rank_of_output(edge):
         raise edge.refusal("it moves the axis of the batch")
     sizes, broadcast = sample_shape(edge.x), sample_shape(edge.y)
@@ -46,15 +46,15 @@ def kept_apart(
 ) -> tuple[ir.Value, Operand]:
     """Cotangent and weights as the factors of a product: as they are, or both negated where inputs = outputs.
 
-    OpenVINO (2026.4) remembers weights that it has rearranged for an operator by their content and sizes. Where weights are
-    square, the forward and the backward pass want the same numbers in different order, and the one that comes second
-    would get those of the first: wrong gradients, or even wrong probabilities. -W is not W.
+    OpenVINO (2026.4) remembers weights that it has rearranged for an operator by their content and sizes. Where they are
+    square, the forward and the backward pass want the same numbers in different order, and the one that is prepared
+    second would get those of the first: wrong gradients, or even wrong probabilities. But -W is not W.
     """
     return (op.Neg(cotangent), op.Neg(weights)) if inputs == outputs else (cotangent, weights)
 
 
 def times(op: Operators, cotangent: ir.Value, width: int, matrix: Operand, shape: tuple[int, ...]) -> ir.Value:
-    """The rows [..., width] of a cotangent times a constant matrix [width, I]: [N, M, *shape], of which I is the last."""
+    """The rows [..., width] of a cotangent times a constant matrix [width, I]: [N, M, *shape], which ends in I."""
     cotangent, matrix = kept_apart(op, cotangent, matrix, width, shape[-1])
     if len(shape) == 1:
         return op.MatMul(cotangent, matrix)
@@ -65,7 +65,7 @@ def times(op: Operators, cotangent: ir.Value, width: int, matrix: Operand, shape
 def along(
     op: Operators, cotangent: ir.Value, axis: int, width: int, matrix: Operand, shape: tuple[int, ...]
 ) -> ir.Value:
-    """x̄[..., i, ...] = Σⱼ ȳ[..., j, ...] matrix[j, i] along `axis` of the tensor, of size `width` in ȳ: [N, M, *shape]."""
+    """x̄[..., i, ...] = Σⱼ ȳ[..., j, ...] matrix[j, i] along `axis` of the tensor, `width` long in ȳ: [N, M, *shape]."""
     last = len(shape)
     if axis == last:
         return times(op, cotangent, width, matrix, shape)

@@ -48,7 +48,8 @@ def _exp(_op: Operators, edge: Edge) -> ir.Value:
 def _gelu(op: Operators, edge: Edge) -> ir.Value:
     """y = x Φ(x) (Hendrycks & Gimpel, arXiv:1606.08415): dy/dx = Φ(x) + x φ(x), the normal distribution and its density.
 
-    With approximate = "tanh", Φ(x) = (1 + t)/2 where t = tanh u, u = √(2/π) (x + 0.044715 x³): dy/dx = Φ(x) + x (1 - t²)/2 du/dx.
+    With approximate = "tanh", Φ(x) = (1 + t)/2 where t = tanh u, u = √(2/π) (x + 0.044715 x³), and in place of φ(x) there is
+    (1 - t²)/2 du/dx.
     """
     x, square = edge.x, op.Mul(edge.x, edge.x)
     if edge.text("approximate", "none") == "tanh":

@@ -52,7 +52,7 @@ def _concat(op: Operators, edge: Edge, cotangent: ir.Value) -> ir.Value:
 
 
 def _split(op: Operators, edge: Edge, cotangent: ir.Value) -> ir.Value:
-    """x = [y₀, y₁, ...] along an axis: x̄ is ȳ in its place among zeros. (The parts of the other outputs are added to it.)"""
+    """x = [y₀, y₁, ...] along an axis: x̄ is ȳ in its place among zeros; what comes through other outputs is added."""
     axis = _axis(edge)
     sizes = [sample_shape(output)[axis - 1] for output in edge.node.outputs[: edge.output + 1]]
     return _placed(op, edge, cotangent, {axis: range(sum(sizes[:-1]), sum(sizes))})
@@ -73,8 +73,9 @@ def _slice(op: Operators, edge: Edge, cotangent: ir.Value) -> ir.Value:
 
 
 def _gather(op: Operators, edge: Edge, cotangent: ir.Value) -> ir.Value:
-    """y = the elements of x at constant indices along an axis: x̄ is ȳ in these places among zeros; what is taken twice gets the sum.
+    """y = the elements of x at constant indices along an axis: x̄ is ȳ in these places among zeros.
 
+    An element that is taken several times gets the sum.
     An index that is a single number takes the axis away; ȳ gets it back first.
     """
     axis = _axis(edge)
@@ -148,7 +149,7 @@ def _integers(edge: Edge, index: int) -> list[int]:
 
 
 def _placed(op: Operators, edge: Edge, cotangent: ir.Value, places: Mapping[int, Sequence[int]]) -> ir.Value:
-    """ȳ, of which element j along an axis belongs at places[axis][j] of x: x̄, zero where nothing belongs, a sum where several do.
+    """ȳ, of which element j along an axis belongs at places[axis][j] of x: x̄ is 0 elsewhere, a sum where several belong.
 
     Along an axis where the places follow each other this is a padding, else a product with a matrix of zeros and ones.
     """
@@ -168,7 +169,7 @@ def _placed(op: Operators, edge: Edge, cotangent: ir.Value, places: Mapping[int,
 
 
 def _padded(op: Operators, edge: Edge, cotangent: ir.Value, pads: Mapping[int, Sequence[int]]) -> ir.Value:
-    """With zeros before and after along each axis of the tensor in `pads`, one further right in ȳ; negative numbers cut off.
+    """ȳ with zeros before and after along each axis of the tensor that is in `pads`; negative numbers cut off.
 
     All axes are listed: an optimisation of ONNX Runtime (1.31) mistakes the pads of some axes for those of all.
     """

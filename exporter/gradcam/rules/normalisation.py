@@ -51,7 +51,7 @@ def _instance_normalisation(op: Operators, edge: Edge, cotangent: ir.Value) -> i
 
 
 def _group_normalisation(op: Operators, edge: Edge, cotangent: ir.Value) -> ir.Value:
-    """y = γ x̂ + β, where x̂ is x with mean 0 and deviation 1 over the channels of a group, and space: see `_standardised`.
+    """y = γ x̂ + β, where x̂ is x with mean 0 and deviation 1 over a group of channels, and space: see `_standardised`.
 
     A group is one axis for the while, [N, groups, C/groups * h * w]. γ is of each channel, as from opset 21 on.
     """

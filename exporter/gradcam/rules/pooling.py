@@ -50,7 +50,7 @@ def _average_pool(op: Operators, edge: Edge, cotangent: ir.Value) -> ir.Value:
 
 
 def _agreed_windows(edge: Edge) -> list[Window]:
-    """The windows, unless the last one, that ceil_mode adds, begins behind the map: from opset 22 on there is no such window."""
+    """The windows, unless ceil_mode adds one that begins behind the map: from opset 22 on there is no such window."""
     found = windows(edge)
     if edge.integer("ceil_mode", 0) and any(window.cells()[-1, 0] >= window.size for window in found):
         raise edge.refusal("engines disagree on its last window, which lies in the padding")

@@ -35,7 +35,7 @@ def _sum_square(op: Operators, x: ir.Value, _y: ir.Value, _axes: set[int]) -> ir
 
 
 def _extremum(op: Operators, x: ir.Value, y: ir.Value, axes: set[int]) -> ir.Value:
-    """y = largest, or smallest, x: ∂y/∂x = 1/n where x = y, for n of them; else 0. Equal elements share, as in TensorFlow."""
+    """y = largest, or smallest, x: ∂y/∂x = 1/n where x = y, for n of them; else 0. They share, as in TensorFlow."""
     taken = op.Cast(op.Equal(x, y), to=int(ir.DataType.FLOAT))
     return op.Div(taken, op.ReduceSum(taken, ints(*sorted(axes)), keepdims=1))
 

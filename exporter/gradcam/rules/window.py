@@ -31,11 +31,11 @@ class Window:
 
     @property
     def overhang(self) -> int:
-        """How many cells the last window reaches beyond the last cell of the map; negative when it does not get there."""
+        """How many cells the last window reaches beyond the last one of the map; negative when it does not get there."""
         return (self.count - 1) * self.stride + (self.kernel - 1) * self.dilation + 1 - self.before - self.size
 
     def cells(self) -> NDArray[np.int64]:
-        """The cells that each window covers; those of the padding are below 0 or from `size` on: int64 [count, kernel]."""
+        """The cells that each window covers, those of the padding below 0 or from `size` on: int64 [count, kernel]."""
         first = np.arange(self.count) * self.stride - self.before
         return first[:, None] + np.arange(self.kernel) * self.dilation
 
