@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from exporter.gradcam.feature_map import Map, as_map
-from exporter.gradcam.operators import sample_shape
 from exporter.gradcam.rules.edge import Edge
+from exporter.gradcam.rules.window import windows
 
 Extent = tuple[float, float, float, float]  # left, top, right, bottom in input pixels
 
@@ -64,14 +64,11 @@ def _after(node: ir.Node, source: ir.Value, before: tuple[_Axis, _Axis]) -> tupl
         return _after_padding(node, entering, before)
     if node.op_type not in _WINDOWED:
         return before if sizes[0] == sizes[1] else None
-    kernel = _kernel(node)
-    strides, dilations = _pair(node, "strides"), _pair(node, "dilations")
-    axes = []
-    for axis in (0, 1):
-        reach = (kernel[axis] - 1) * dilations[axis] + 1
-        missing = max(0, (sizes[1][axis] - 1) * strides[axis] + reach - sizes[0][axis])
-        axes.append(before[axis].windowed(reach, strides[axis], _padding(node, axis, missing)))
-    return axes[0], axes[1]
+    down, across = (
+        axis.windowed((window.kernel - 1) * window.dilation + 1, window.stride, window.before)
+        for axis, window in zip(before, windows(Edge(node, 0)), strict=True)
+    )
+    return down, across
 
 
 def _after_padding(node: ir.Node, entering: Map, before: tuple[_Axis, _Axis]) -> tuple[_Axis, _Axis] | None:
@@ -85,31 +82,3 @@ def _after_padding(node: ir.Node, entering: Map, before: tuple[_Axis, _Axis]) ->
     rows, columns = (axis for axis in (1, 2, 3) if axis != entering.channel_axis)
     down, across = before
     return down.windowed(1, 1, ahead.get(rows, 0)), across.windowed(1, 1, ahead.get(columns, 0))
-
-
-def _kernel(node: ir.Node) -> tuple[int, int]:
-    if "kernel_shape" in node.attributes:
-        return _pair(node, "kernel_shape")
-    weights = node.inputs[1]
-    assert weights is not None, "a Conv without weights is not valid ONNX"  # noqa: S101
-    height, width = sample_shape(weights)[1:]
-    return height, width
-
-
-def _pair(node: ir.Node, name: str) -> tuple[int, int]:
-    if name not in node.attributes:
-        return 1, 1
-    down, across = node.attributes[name].as_ints()
-    return down, across
-
-
-def _padding(node: ir.Node, axis: int, missing: int) -> int:
-    """Cells outside the input before the first one; `missing` is how many the output needs on both sides together."""
-    how = node.attributes["auto_pad"].as_string() if "auto_pad" in node.attributes else "NOTSET"
-    if how == "SAME_UPPER":
-        return missing // 2
-    if how == "SAME_LOWER":
-        return missing - missing // 2
-    if how == "VALID" or "pads" not in node.attributes:
-        return 0
-    return node.attributes["pads"].as_ints()[axis]
