@@ -6,17 +6,18 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 UV     := $(VENV)/tool/bin/uv
 MODELS ?= models
-LOCKS  := cpu gpu tools dev
+LOCKS  := cpu gpu tools dev torch
+TORCH  := build/venvs/torch
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-slow demo serve bench stubs lock clean
+.PHONY: help setup check test test-slow demo serve bench bench-explain stubs lock clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## build .venv with everything: server, client, training, exporter, tests
 
@@ -38,7 +39,14 @@ check: $(READY) ## ruff, mypy --strict, import contracts, generated stubs curren
 test: $(READY) ## the tests, in parallel and in random order
 	pytest -n auto
 
-test-slow: $(READY) ## the long ones: full training runs, soaks
+# PyTorch, to compare with: an environment of its own. By pip, which takes a build for CPUs where it is pointed at one.
+$(TORCH)/.ready: requirements/torch.txt | $(READY)
+	$(PYTHON) -m venv --clear $(TORCH)
+	$(TORCH)/bin/pip install --quiet --disable-pip-version-check torch==2.13.0
+	VIRTUAL_ENV=$(CURDIR)/$(TORCH) $(UV) pip install --no-deps --require-hashes -r requirements/torch.txt
+	touch $@
+
+test-slow: $(READY) $(TORCH)/.ready ## the long ones: full training runs, every architecture, PyTorch
 	pytest -m slow
 
 demo: $(READY) ## train, export, serve, classify and explain, end to end
@@ -50,6 +58,24 @@ serve: $(READY) ## serve the bundles under MODELS (default: models)
 bench: $(READY) ## measurements; results go to bench/results
 	python -m bench
 
+# The three networks that are trained here, three large ones with random weights, and one that PyTorch has too.
+LARGE   := $(addprefix build/bench-models/,MobileNetV2/1 ResNet50/1 VGG16/1)
+LITE    := build/bench-models/efficientnet-lite0
+EXPLAIN := $(wildcard models/digits/1 models/fashion/1 models/sprites/1) $(LARGE) $(LITE)/1
+
+$(LARGE): | $(READY)
+	python -m exporter keras-application $(notdir $(patsubst %/,%,$(dir $@))) --weights none --out $@
+
+$(LITE)/1: | $(READY) $(TORCH)/.ready
+	mkdir -p $(LITE)
+	$(TORCH)/bin/python bench/torch_reference.py export $(LITE)
+	python -m exporter onnx $(LITE)/dynamo.onnx --labels imagenet --preprocess imagenet-torch --activation softmax \
+	  --pictures $(LITE)/pictures --out $@
+
+bench-explain: $(READY) $(EXPLAIN) ## what an explanation costs, beside TensorFlow and PyTorch
+	$(TORCH)/bin/python bench/torch_reference.py time $(LITE)
+	python -m bench.explain $(EXPLAIN) --torch $(LITE)/time.json --out bench/results/explain.md
+
 stubs: $(READY) ## regenerate the protobuf stubs
 	bash proto/generate.sh
 
@@ -57,6 +83,7 @@ lock: $(READY) ## recompute the lock files from pyproject.toml
 	for name in $(LOCKS); do \
 	  case $$name in tools) extras="train export";; dev) extras="cpu train export dev";; *) extras=$$name;; esac; \
 	  $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-emit-package torch --no-emit-package torchvision \
 	    --custom-compile-command "make lock" $$(printf ' --extra %s' $$extras) pyproject.toml -o requirements/$$name.txt || exit 1; \
 	done
 
