@@ -1,48 +1,63 @@
-"""Reading the trained model of a run, and making sure that it is what run.json says."""
+"""Reading a trained Keras model, and making sure that it is one that can be exported and what run.json says."""
 
 from pathlib import Path
+from typing import Any
 
 import keras
 
-from bundle.run import KERAS_MODEL, Run
+from bundle.run import Run
 from exporter.errors import ExportError
-from exporter.from_keras.oracle import kind_of
+from exporter.from_keras.ending import Ending
+
+_HALF = ("float16", "bfloat16")
 
 
-def load(folder: Path, run: Run) -> keras.Model:
-    """The model of the run in `folder`: pixels u8 [N, H, W, C] -> probabilities f32 [N, K], or [N, 1] for one sigmoid.
+def load(path: Path) -> keras.Model:
+    """The model in the .keras file at `path`: pixels u8 [N, H, W, C] -> probabilities f32 [N, K], or [N, 1].
 
-    Raises ExportError when it cannot be read or does not fit to `run`.
+    Raises ExportError when it cannot be read or takes or gives anything else.
     """
-    path = folder / KERAS_MODEL
     try:
         model = keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras lets through whatever zip, JSON and HDF5 readers raise
         raise ExportError(f"{path}: cannot be read as a Keras model: {error}") from error
-    _check(path, model, run)
-    return _with_one_graph(model)
-
-
-def _check(path: Path, model: keras.Model, run: Run) -> None:
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise ExportError(f"{path}: has {len(model.inputs)} inputs and {len(model.outputs)} outputs, not one of each")
+    inputs, outputs = (len(getattr(model, name, None) or ()) for name in ("inputs", "outputs"))
+    if (inputs, outputs) != (1, 1):
+        raise ExportError(f"{path}: has {inputs} inputs and {outputs} outputs that are fixed, not one of each")
     pixels = model.inputs[0]
-    if pixels.dtype != "uint8" or tuple(pixels.shape[1:]) != run.preprocess.shape:
+    if pixels.dtype != "uint8" or len(pixels.shape) != 4 or None in pixels.shape[1:]:
         raise ExportError(
-            f"{path}: takes {pixels.dtype} {list(pixels.shape)}, but run.json's preprocess gives uint8 "
-            f"{[None, *run.preprocess.shape]}; make the first layers cast and scale uint8 pixels of that size"
+            f"{path}: takes {pixels.dtype} {list(pixels.shape)}, not uint8 [None, height, width, channels]; put the model "
+            "into one whose first layers cast and scale uint8 pixels of a fixed size"
         )
-    kind, labels = kind_of(model), max(2, model.output_shape[-1])
-    if (kind, labels) != (run.kind, len(run.labels)):
+    half = [layer.name for layer in model.layers if layer.compute_dtype in _HALF]
+    if half:
         raise ExportError(
-            f"{path}: is {kind} over {labels} classes, run.json says {run.kind} over {len(run.labels)} labels"
+            f"{path}: computes in half precision (layer {half[0]}), and a bundle is made from float32; build the model anew "
+            "under the policy float32, give it these weights and save it"
         )
+    return model
 
 
-def _with_one_graph(model: keras.Model) -> keras.Model:
-    """A Sequential model that was loaded is connected anew with every layer, and `layer.output` is of the first time."""
-    if not isinstance(model, keras.Sequential):
-        return model
-    copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
-    return copy
+def answer(model: keras.Model, pixels: Any) -> Any:
+    """What `model` infers, a tensor, however it packs its one input and its one output (in a list, by a name)."""
+    (probabilities,) = keras.tree.flatten(model(packed(model, pixels), training=False))
+    return probabilities
+
+
+def packed(model: keras.Model, pixels: Any) -> Any:
+    """`pixels` in the form that `model` takes its one input in."""
+    return keras.tree.map_structure(lambda _: pixels, model.input)
+
+
+def check(path: Path, model: keras.Model, ending: Ending, run: Run) -> None:
+    """Raises ExportError, naming `path`, unless `model` is the classifier that `run` describes."""
+    shape = tuple(model.inputs[0].shape[1:])
+    if shape != run.preprocess.shape:
+        raise ExportError(
+            f"{path}: takes pictures {list(shape)}, but run.json's preprocess gives {list(run.preprocess.shape)}"
+        )
+    if (ending.kind, ending.labels) != (run.kind, len(run.labels)):
+        raise ExportError(
+            f"{path}: is {ending.kind} over {ending.labels} classes, run.json says {run.kind} over {len(run.labels)} labels"
+        )

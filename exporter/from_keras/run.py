@@ -10,13 +10,11 @@ from numpy.typing import NDArray
 
 from bundle import run
 from bundle.manifest import Provenance
-from bundle.run import Run
+from bundle.run import KERAS_MODEL, Run
 from exporter.candidate import Candidate
 from exporter.errors import ExportError
-from exporter.from_keras import convert, model
+from exporter.from_keras import convert, model, names
 from exporter.from_keras.oracle import Oracle
-
-_MATCHED_SAMPLES = 4
 
 
 def candidate(folder: Path, samples: int, step: Callable[[str], None]) -> Candidate:
@@ -28,17 +26,20 @@ def candidate(folder: Path, samples: int, step: Callable[[str], None]) -> Candid
     step("read the run")
     trained = run.read(folder)
     pixels = _checked(run.read_samples(folder)[0], trained)[:samples]
-    network = model.load(folder, trained)
+    network = model.load(folder / KERAS_MODEL)
     step("convert to ONNX")
-    graph = convert.to_onnx(network)
+    traced = convert.trace(network)
+    model.check(folder / KERAS_MODEL, network, traced.ending(), trained)
+    graph = convert.to_onnx(traced)
+    layers = names.match(network, graph, pixels)
     return Candidate(
         graph=graph,
         labels=trained.labels,
         preprocess=trained.preprocess,
         pixels=pixels,
-        names=convert.match(network, graph, pixels[:_MATCHED_SAMPLES]),
+        names=layers,
         provenance=_provenance(trained),
-        reference=lambda explained, layer: Oracle(network, layer, explained.methods),
+        reference=lambda explained, layer: Oracle(network, layers.path_of(layer), explained.methods),
     )
 
 
@@ -52,7 +53,6 @@ def _checked(pixels: NDArray[np.uint8], trained: Run) -> NDArray[np.uint8]:
 
 
 def _provenance(trained: Run) -> Provenance:
-    tools = {name: version(name) for name in ("tf2onnx", "onnx", "onnxruntime")}
     return Provenance(
         source=f"Keras run {trained.name}",
         details={
@@ -62,5 +62,5 @@ def _provenance(trained: Run) -> Provenance:
             "dataset_fingerprint": trained.dataset.fingerprint,
         },
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        libraries={**trained.libraries, **tools},
+        libraries={**trained.libraries, **{name: version(name) for name in convert.LIBRARIES}},
     )

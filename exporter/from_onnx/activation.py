@@ -12,14 +12,13 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from exporter.errors import ExportError
+from exporter.gradcam.ending import activation_of
 from exporter.gradcam.operators import Operators, ints, sample_shape
 
 Wanted = Literal["auto", "softmax", "sigmoid"]
 # What is still to be done to what the file answers: nothing, the exponential of a logarithm, or the activation it lacks.
 After = Literal["nothing", "exp", "softmax", "sigmoid"]
 
-# What may stand between an activation and the output without changing a value.
-_RENAMING = {"Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"}
 _KINDS = {"Softmax": "softmax", "LogSoftmax": "softmax", "Sigmoid": "sigmoid"}
 
 
@@ -30,7 +29,7 @@ def complete(program: ir.Model, wanted: Wanted) -> After:
     contradicts the one there is.
     """
     output = program.graph.outputs[0]
-    final = _activation(output)
+    final = activation_of(output)
     if final is None:
         return _append(program.graph, output, wanted)
     if wanted not in ("auto", _KINDS[final.op_type]):
@@ -45,7 +44,7 @@ def complete(program: ir.Model, wanted: Wanted) -> After:
 
 def present(program: ir.Model) -> bool:
     """Whether `program` ends in an activation."""
-    return _activation(program.graph.outputs[0]) is not None
+    return activation_of(program.graph.outputs[0]) is not None
 
 
 def labels(program: ir.Model) -> int:
@@ -96,10 +95,3 @@ def _append(graph: ir.Graph, output: ir.Value, wanted: Wanted) -> After:
     answer.type, answer.shape = ir.TensorType(ir.DataType.FLOAT), ir.Shape(["N", labels])
     graph.outputs[:] = [answer]
     return wanted
-
-
-def _activation(output: ir.Value) -> ir.Node | None:
-    node = output.producer()
-    while node is not None and node.op_type in _RENAMING and node.inputs[0] is not None:
-        node = node.inputs[0].producer()
-    return node if node is not None and node.op_type in _KINDS else None

@@ -39,8 +39,8 @@ def find(op: Operators, graph: ir.Graph) -> Ending:
             f"a classifier has one input and one output, this graph has {len(graph.inputs)} and {len(graph.outputs)}"
         )
     output = graph.outputs[0]
-    final = _activation(output)
-    if final is None or final.inputs[0] is None:
+    final = activation_of(output)
+    if final is None or final.op_type == "LogSoftmax" or final.inputs[0] is None:
         raise UnsupportedGraphError(
             f"output {output.name!r} is not a softmax or sigmoid over the classes; end the model in one of them"
         )
@@ -61,12 +61,12 @@ def find(op: Operators, graph: ir.Graph) -> Ending:
     return Ending(kind, 2, both, op.Concat(op.Sub(np.float32(1), probabilities), probabilities, axis=1))
 
 
-def _activation(output: ir.Value) -> ir.Node | None:
-    """The softmax or sigmoid whose values the output has."""
+def activation_of(output: ir.Value) -> ir.Node | None:
+    """The softmax, its logarithm, or the sigmoid whose values the output has; None when it has others."""
     node = output.producer()
     while node is not None and node.op_type in _RENAMING and node.inputs[0] is not None:
         node = node.inputs[0].producer()
-    return node if node is not None and node.op_type in ("Softmax", "Sigmoid") else None
+    return node if node is not None and node.op_type in ("Softmax", "LogSoftmax", "Sigmoid") else None
 
 
 def _softmax_size(softmax: ir.Node) -> int:

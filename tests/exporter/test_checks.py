@@ -8,7 +8,7 @@ import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
 
-from bundle.manifest import Tensor
+from bundle.manifest import Method, Tensor
 from exporter import parity, signatures
 from exporter.bundling import most_decided
 from exporter.parity import Answers, Form
@@ -18,7 +18,7 @@ from tests.exporter.graphs import parse
 PIXELS = np.arange(12, dtype=np.uint8).reshape(12, 1, 1, 1)
 
 
-def answer(pixels: NDArray[np.uint8], targets: NDArray[np.int64]) -> Answers:
+def answer(pixels: NDArray[np.uint8], targets: NDArray[np.int64], method: Method) -> Answers:
     """Three classes of which a later picture is ever more the first; a heatmap of 2x2 for each target."""
     scores = pixels.reshape(-1, 1) * np.array([3, 2, 1], np.float32) / 10
     probabilities = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
@@ -27,8 +27,8 @@ def answer(pixels: NDArray[np.uint8], targets: NDArray[np.int64]) -> Answers:
 
 
 def checks_of(form: Form) -> list[Check]:
-    trained = {name: parity.answers_of(answer, PIXELS, targets) for name, targets in parity.target_sets(3).items()}
-    return list(parity.compare("other", form, trained, PIXELS))
+    trained = parity.answers_to_all(answer, PIXELS, 3, "hirescam")
+    return list(parity.compare(("other", "Keras"), form, trained, PIXELS, "hirescam"))
 
 
 def failed(checks: list[Check]) -> list[str]:
@@ -43,16 +43,16 @@ def test_equal_answers_pass_every_check() -> None:
 
 
 def test_heatmaps_that_differ_fail_for_each_way_to_ask() -> None:
-    def shifted(pixels: NDArray[np.uint8], targets: NDArray[np.int64]) -> Answers:
-        probabilities, heatmaps = answer(pixels, targets)
+    def shifted(pixels: NDArray[np.uint8], targets: NDArray[np.int64], method: Method) -> Answers:
+        probabilities, heatmaps = answer(pixels, targets, method)
         return probabilities, heatmaps + np.float32(2e-4)
 
-    assert failed(checks_of(shifted)) == [f"other: heatmaps, {name}" for name in parity.target_sets(3)]
+    assert failed(checks_of(shifted)) == [f"other: hirescam heatmaps, {name}" for name in parity.target_sets(3)]
 
 
 def test_one_answer_that_is_not_a_number_fails() -> None:
-    def broken(pixels: NDArray[np.uint8], targets: NDArray[np.int64]) -> Answers:
-        probabilities, heatmaps = answer(pixels, targets)
+    def broken(pixels: NDArray[np.uint8], targets: NDArray[np.int64], method: Method) -> Answers:
+        probabilities, heatmaps = answer(pixels, targets, method)
         heatmaps[7] = np.nan
         return probabilities, heatmaps
 
@@ -60,8 +60,8 @@ def test_one_answer_that_is_not_a_number_fails() -> None:
 
 
 def test_classes_ranked_differently_fail_by_their_ranking_and_leave_their_heatmaps_out() -> None:
-    def turned(pixels: NDArray[np.uint8], targets: NDArray[np.int64]) -> Answers:
-        probabilities, heatmaps = answer(pixels, targets)
+    def turned(pixels: NDArray[np.uint8], targets: NDArray[np.int64], method: Method) -> Answers:
+        probabilities, heatmaps = answer(pixels, targets, method)
         probabilities[3] = probabilities[3, ::-1]
         heatmaps[3] = 1
         return probabilities, heatmaps
@@ -70,18 +70,18 @@ def test_classes_ranked_differently_fail_by_their_ranking_and_leave_their_heatma
 
     assert not checks["other: probabilities"].passed
     assert not checks["other: classes ranked alike, top class"].passed
-    assert checks["other: heatmaps, top class"].passed
-    assert "11 of 12 heatmaps" in checks["other: heatmaps, top class"].compared
-    assert not checks["other: heatmaps, explicit classes in one call"].passed
+    assert checks["other: hirescam heatmaps, top class"].passed
+    assert "11 of 12 heatmaps" in checks["other: hirescam heatmaps, top class"].compared
+    assert not checks["other: hirescam heatmaps, explicit classes in one call"].passed
 
 
 def test_an_answer_that_depends_on_the_rest_of_the_batch_fails() -> None:
-    def mixed(pixels: NDArray[np.uint8], targets: NDArray[np.int64]) -> Answers:
-        probabilities, heatmaps = answer(pixels, targets)
+    def mixed(pixels: NDArray[np.uint8], targets: NDArray[np.int64], method: Method) -> Answers:
+        probabilities, heatmaps = answer(pixels, targets, method)
         return probabilities - probabilities.mean(axis=0), heatmaps
 
-    assert failed(list(parity.batch_independence(answer, PIXELS, 3))) == []
-    assert failed(list(parity.batch_independence(mixed, PIXELS, 3))) == ["batch independence: probabilities"]
+    assert failed(list(parity.batch_independence(answer, PIXELS, 3, "gradcam"))) == []
+    assert failed(list(parity.batch_independence(mixed, PIXELS, 3, "gradcam"))) == ["batch independence: probabilities"]
 
 
 def test_no_more_than_sixteen_explicit_classes_are_compared_the_first_and_last_among_them() -> None:

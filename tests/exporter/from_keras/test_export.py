@@ -13,11 +13,11 @@ from typer.testing import CliRunner, Result
 
 from bundle import files, golden, run, strict
 from bundle.run import Run
-from exporter import convert
 from exporter.__main__ import app
+from exporter.from_keras import convert
 from exporter.report import Report
-from tests.exporter import networks
-from tests.exporter.runs import SAMPLES, make_run
+from tests.exporter.from_keras import networks
+from tests.exporter.from_keras.runs import SAMPLES, make_run
 
 LABELS = ["circle", "square", "star"]
 
@@ -39,15 +39,20 @@ def export(run_folder: Path, out: Path, *options: str) -> Result:
     return CliRunner().invoke(app, ["keras", str(run_folder), "--out", str(out), *options])
 
 
+def methods(*names: str) -> list[str]:
+    return [part for name in names for part in ("--method", name)]
+
+
 def test_an_exported_bundle_is_whole_and_says_where_it_comes_from(exported: Path) -> None:
     manifest = files.verify(exported)
 
     assert (manifest.kind, manifest.labels) == ("multiclass", LABELS)
     assert (manifest.feature_map.layer, manifest.feature_map.height, manifest.feature_map.channels) == ("last", 4, 4)
     assert (manifest.precisions[0].samples, manifest.precisions[0].top1_agreement) == (SAMPLES, 1.0)
-    assert (manifest.provenance.run, manifest.provenance.dataset) == ("tiny", "noise")
+    assert manifest.provenance.source == "Keras run tiny"
+    assert manifest.provenance.details["dataset"] == "noise"
     assert {"keras", "tf2onnx", "onnx", "onnxruntime"} <= set(manifest.provenance.libraries)
-    assert {"model.onnx", "saved_model/saved_model.pb", "golden.npz", "report.json"} <= set(manifest.files)
+    assert {"model.onnx", "predict.onnx", "weights.bin", "saved_model/saved_model.pb"} <= set(manifest.files)
 
 
 def test_the_onnx_file_gives_the_golden_answers(exported: Path) -> None:
@@ -78,11 +83,10 @@ def test_the_report_lists_every_check_with_its_figure_and_limit(exported: Path) 
     names = [check.name for check in report.checks]
     assert report.samples == SAMPLES
     assert all(check.passed for check in report.checks)
-    assert len(set(names)) == len(names)
     for form in ("SavedModel", "ONNX Runtime"):
         for asked in ("top class", "second class", "top ranks in one call", "explicit classes in one call"):
-            assert f"{form}: heatmaps, {asked}" in names
-    assert {"ONNX standard", "ONNX signature", "SavedModel signature", "batch independence: heatmaps"} <= set(names)
+            assert f"{form}: gradcam heatmaps, {asked}" in names
+    assert {"ONNX signature", "SavedModel signature", "Keras: probabilities", "predict: probabilities"} <= set(names)
 
 
 def test_no_file_of_a_bundle_knows_the_machine_it_was_made_on(exported: Path, run_folder: Path) -> None:
@@ -108,8 +112,8 @@ def test_every_failed_check_is_listed_and_nothing_is_left(
     """The conversion is spoilt for real: the weights of the head are negated on their way to ONNX."""
     honest = convert.to_onnx
 
-    def spoilt(model: object) -> onnx.ModelProto:
-        converted = honest(model)
+    def spoilt(traced: convert.Traced) -> onnx.ModelProto:
+        converted = honest(traced)
         weights = next(tensor for tensor in converted.graph.initializer if list(tensor.dims) == [16, 3])
         weights.CopyFrom(numpy_helper.from_array(-numpy_helper.to_array(weights), weights.name))
         return converted
@@ -119,11 +123,11 @@ def test_every_failed_check_is_listed_and_nothing_is_left(
     answer = export(run_folder, tmp_path / "spoilt" / "1")
 
     assert answer.exit_code == 1
-    assert re.search(r"Error: \d+ of 24 checks failed, no bundle was written", answer.stderr)
+    assert re.search(r"Error: \d+ of 27 checks failed, no bundle was written", answer.stderr)
     for name in (
         "ONNX Runtime: probabilities",
         "ONNX Runtime: classes ranked alike, top class",
-        "ONNX Runtime: heatmaps, explicit classes in one call",
+        "ONNX Runtime: gradcam heatmaps, explicit classes in one call",
         "golden samples: probabilities",
     ):
         assert name in answer.stderr
@@ -139,11 +143,26 @@ def test_a_layer_that_does_not_exist_is_refused_with_those_that_do(run_folder: P
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_layer_before_an_operator_without_a_rule_is_refused_with_its_name(run_folder: Path, tmp_path: Path) -> None:
-    answer = export(run_folder, tmp_path / "1", "--layer", "first")
+def test_a_layer_before_an_operator_without_a_rule_is_refused_with_its_name(tmp_path: Path) -> None:
+    model = networks.with_sine()
+
+    answer = export(make_run(tmp_path / "run", model, LABELS), tmp_path / "1", "--layer", "last")
 
     assert answer.exit_code == 1
-    assert re.search(r"operator Conv \(node '.*last.*'\).*--layer", answer.stderr)
+    assert re.search(r"operator Sin \(node .*--layer", answer.stderr)
+
+
+def test_a_model_with_a_backbone_inside_becomes_a_bundle_with_every_method(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run", networks.transfer(), LABELS)
+
+    answer = export(folder, tmp_path / "1", "--samples", "4", *methods("layercam", "gradcam", "hirescam"))
+
+    assert answer.exit_code == 0, answer.output
+    manifest = files.verify(tmp_path / "1")
+    assert manifest.explanations == ["layercam", "gradcam", "hirescam"]
+    assert (manifest.feature_map.layer, manifest.feature_map.channels) == ("backbone/out_relu", 1280)
+    names = {check.name for check in strict.read(tmp_path / "1" / "report.json", Report).checks}
+    assert {f"SavedModel: {method} heatmaps, second class" for method in manifest.explanations} <= names
 
 
 @pytest.mark.parametrize("version", ["zero", "0", "01", "-1", "1.5", "²"])
