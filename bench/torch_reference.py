@@ -10,6 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
@@ -29,7 +30,7 @@ from pytorch_grad_cam import GradCAM, HiResCAM, LayerCAM  # noqa: E402
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget  # noqa: E402
 
 _MEAN, _DEVIATION = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]  # as the package's own example has it
-_ROUNDS, _CALLS = 4, 1  # the first round warms up
+_ROUNDS = 4  # the first one warms up
 _METHODS = {"gradcam": GradCAM, "hirescam": HiResCAM, "layercam": LayerCAM}
 
 
@@ -105,9 +106,12 @@ def measure(network: Any, folder: Path) -> None:
     cam = GradCAM(observed, [observed.features])  # its hooks keep what they see, of plain predictions too
     for batch in (1, 8, 32):
         pictures = torch.rand(batch, 3, 224, 224)
-        kinds = {"plain prediction": lambda: _predict(model, pictures), "top class by grad-cam": lambda: cam(pictures, None)}
-        rounds = [{kind: _cpu_seconds(call) / batch for kind, call in kinds.items()} for _ in range(_ROUNDS)]
-        found[batch] = {kind: float(np.median([each[kind] for each in rounds[1:]])) for kind in kinds}
+        calls = {
+            "plain prediction": partial(_predict, model, pictures),
+            "top class by grad-cam": partial(cam, pictures, None),
+        }
+        rounds = [{kind: _cpu_seconds(call) / batch for kind, call in calls.items()} for _ in range(_ROUNDS)]
+        found[batch] = {kind: float(np.median([each[kind] for each in rounds[1:]])) for kind in calls}
     (folder / "time.json").write_text(json.dumps(found, indent=2) + "\n")
 
 
@@ -118,9 +122,8 @@ def _predict(model: Any, pictures: torch.Tensor) -> None:
 
 def _cpu_seconds(call: Callable[[], object]) -> float:
     started = time.process_time()
-    for _ in range(_CALLS):
-        call()
-    return (time.process_time() - started) / _CALLS
+    call()
+    return time.process_time() - started
 
 
 if __name__ == "__main__":

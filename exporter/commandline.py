@@ -1,5 +1,6 @@
 """What every export command has in common: where bundles may go, progress, the summary, errors in one line."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,22 @@ Methods = Annotated[
         "first is the default.",
     ),
 ]
+Size = Annotated[
+    str | None,
+    typer.Option(
+        help="Height and width of the pictures, such as 224x224. Without it: those that the model has, or was made for.",
+        metavar="HEIGHTxWIDTH",
+    ),
+]
+Pictures = Annotated[
+    Path | None,
+    typer.Option(
+        help="Compare the answers on the pictures in this folder. Without it: on 16 generated ones.",
+        exists=True,
+        file_okay=False,
+    ),
+]
+Samples = Annotated[int, typer.Option(min=1, help="Compare the answers on this many pictures at most.")]
 
 
 def make_bundle(
@@ -57,6 +74,16 @@ def make_bundle(
         with _progress(console, [*steps, *STEPS]) as step:
             summary = export(candidate(step), out, wanted, step)
         _print(summary, out, console)
+
+
+def parsed_size(size: str | None) -> tuple[int, int] | None:
+    """Height and width of --size; exits with 2 when it is not two positive numbers."""
+    if size is None:
+        return None
+    found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", size)
+    if not found:
+        raise typer.BadParameter(f"must be HEIGHTxWIDTH such as 224x224, got {size!r}", param_hint="--size")
+    return int(found[1]), int(found[2])
 
 
 @contextmanager

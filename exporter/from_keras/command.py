@@ -1,6 +1,5 @@
 """The export commands that start from Keras. TensorFlow is started inside them: `--help` does not wait for it."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -9,11 +8,32 @@ import typer
 
 from exporter import commandline
 from exporter.candidate import Candidate
-from exporter.commandline import Layer, Methods, Out, Step
+from exporter.commandline import Layer, Methods, Out, Pictures, Samples, Size, Step, parsed_size
 from exporter.from_keras import quiet
 
 _RUN_STEPS: Sequence[str] = ("start TensorFlow", "read the run", "convert to ONNX")
 _APPLICATION_STEPS: Sequence[str] = ("start TensorFlow", "build the network", "read the pictures", "convert to ONNX")
+
+Architecture = Annotated[
+    str, typer.Argument(help="The architecture, such as MobileNetV2. A wrong name lists them.", metavar="NAME")
+]
+Weights = Annotated[
+    str,
+    typer.Option(
+        help="imagenet: the trained weights, fetched by Keras once. PATH: a weights file (.h5, .weights.h5, .keras). "
+        "none: random ones, to try things out.",
+        metavar="imagenet|PATH|none",
+    ),
+]
+Labels = Annotated[
+    Path | None,
+    typer.Option(
+        help="The names of the classes, for weights of other classes than ImageNet's 1000: a text file with one a line, or "
+        "JSON.",
+        exists=True,
+        dir_okay=False,
+    ),
+]
 
 
 def keras(
@@ -41,48 +61,18 @@ def keras(
 
 
 def keras_application(
-    name: Annotated[
-        str, typer.Argument(help="The architecture, such as MobileNetV2. A wrong name lists them.", metavar="NAME")
-    ],
+    name: Architecture,
     out: Out,
-    weights: Annotated[
-        str,
-        typer.Option(
-            help="imagenet: the trained weights, fetched by Keras once. PATH: a weights file (.h5, .weights.h5, .keras). "
-            "none: random ones, to try things out.",
-            metavar="imagenet|PATH|none",
-        ),
-    ] = "imagenet",
-    labels: Annotated[
-        Path | None,
-        typer.Option(
-            help="The names of the classes, for weights of other classes than ImageNet's 1000: a text file with one a line, or "
-            "JSON.",
-            exists=True,
-            dir_okay=False,
-        ),
-    ] = None,
+    weights: Weights = "imagenet",
+    labels: Labels = None,
     layer: Layer = None,
     method: Methods = ["gradcam"],  # noqa: B006  # typer copies it
-    size: Annotated[
-        str | None,
-        typer.Option(
-            help="Height and width of the pictures. Without it: those that the architecture was made for.",
-            metavar="HxW",
-        ),
-    ] = None,
-    pictures: Annotated[
-        Path | None,
-        typer.Option(
-            help="Compare the answers on the pictures in this folder. Without it: on 16 generated ones.",
-            exists=True,
-            file_okay=False,
-        ),
-    ] = None,
-    samples: Annotated[int, typer.Option(min=1, help="Compare the answers on this many pictures at most.")] = 64,
+    size: Size = None,
+    pictures: Pictures = None,
+    samples: Samples = 64,
 ) -> None:
     """Bring an architecture of keras.applications, with the preprocessing and the labels that belong to it."""
-    wanted = _parsed(size)
+    wanted = parsed_size(size)
 
     def candidate(step: Step) -> Candidate:
         step("start TensorFlow")
@@ -92,12 +82,3 @@ def keras_application(
         return application.candidate(application.Choices(name, weights, labels, wanted, pictures, samples), step)
 
     commandline.make_bundle(_APPLICATION_STEPS, candidate, out, layer, method)
-
-
-def _parsed(size: str | None) -> tuple[int, int] | None:
-    if size is None:
-        return None
-    found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", size)
-    if not found:
-        raise typer.BadParameter(f"must be HEIGHTxWIDTH such as 224x224, got {size!r}", param_hint="--size")
-    return int(found[1]), int(found[2])

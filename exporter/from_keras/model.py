@@ -47,7 +47,8 @@ def answer(model: keras.Model, pixels: Any) -> Any:
 
 def packed(model: keras.Model, pixels: Any) -> Any:
     """`pixels` in the form that `model` takes its one input in."""
-    return keras.tree.map_structure(lambda _: pixels, model.input)
+    structure = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+    return keras.tree.map_structure(lambda _: pixels, structure)
 
 
 def check(path: Path, model: keras.Model, ending: Ending, run: Run) -> None:

@@ -1,6 +1,5 @@
 """The commands that start from an ONNX file. Neither needs TensorFlow, but for listing the layers of a Keras model."""
 
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +9,7 @@ from onnx import ModelProto
 
 from exporter import commandline
 from exporter.candidate import Candidate, Names
-from exporter.commandline import Layer, Methods, Out, Step
+from exporter.commandline import Layer, Methods, Out, Pictures, Samples, Size, Step, parsed_size
 from exporter.from_onnx import activation as ends
 from exporter.from_onnx import file, listing, preamble, presets
 from exporter.from_onnx.activation import Wanted
@@ -51,18 +50,6 @@ Activation = Annotated[
         "sigmoid when each label is right or wrong by itself. auto: the one that the model ends in."
     ),
 ]
-Pictures = Annotated[
-    Path | None,
-    typer.Option(
-        help="Compare the answers on the pictures in this folder. Without it: on 16 generated ones.",
-        exists=True,
-        file_okay=False,
-    ),
-]
-Size = Annotated[
-    str | None,
-    typer.Option(help="Height and width of the pictures, such as 224x224, for a model that leaves them open."),
-]
 LayoutOption = Annotated[
     Layout | None,
     typer.Option(help="Which axis of the model's input has the channels, where its sizes do not tell."),
@@ -84,10 +71,10 @@ def onnx(
     layout: LayoutOption = None,
     output: Output = None,
     pictures: Pictures = None,
-    samples: Annotated[int, typer.Option(min=1, help="Compare the answers on this many pictures at most.")] = 64,
+    samples: Samples = 64,
 ) -> None:
     """Bring any ONNX classifier into a bundle: uint8 pixels in, Grad-CAM inside, checked against the file itself."""
-    reading = Reading(_parsed(size), layout, output)
+    reading = Reading(parsed_size(size), layout, output)
     choices = Choices(reading, labels, preprocess, activation, pictures, samples)
 
     def candidate(step: Step) -> Candidate:
@@ -105,7 +92,7 @@ def layers(
     output: Output = None,
 ) -> None:
     """List the layers that a model can be explained by: those with a spatial map that its whole answer passes."""
-    reading = Reading(_parsed(size), layout, output)
+    reading = Reading(parsed_size(size), layout, output)
     with commandline.told_in_one_line():
         graph, names = _listed(model, reading) if model.suffix == ".onnx" else _from_keras(model)
         listing.show(listing.table(graph, names))
@@ -126,12 +113,3 @@ def _from_keras(path: Path) -> tuple[ModelProto, Names]:
     from exporter.from_keras.names import graph_and_names
 
     return graph_and_names(path)
-
-
-def _parsed(size: str | None) -> tuple[int, int] | None:
-    if size is None:
-        return None
-    found = re.fullmatch(r"(\d{1,5})x(\d{1,5})", size)
-    if not found or not int(found[1]) or not int(found[2]):
-        raise typer.BadParameter(f"must be HEIGHTxWIDTH such as 224x224, got {size!r}", param_hint="--size")
-    return int(found[1]), int(found[2])

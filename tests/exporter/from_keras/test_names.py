@@ -118,6 +118,15 @@ def test_a_file_that_takes_anything_but_pixels_of_a_fixed_size_is_refused(
         graph_and_names(tmp_path)
 
 
+def test_a_file_that_computes_in_half_precision_is_refused(tmp_path: Path) -> None:
+    half = layers.Conv2D(4, 3, dtype="mixed_float16", name="half")
+    parts = [half, layers.GlobalAveragePooling2D(), layers.Dense(3, activation="softmax")]
+    networks.with_parts((8, 8, 3), parts).save(tmp_path / "model.keras")
+
+    with pytest.raises(ExportError, match=r"half precision \(layer half\), .*under the policy float32"):
+        graph_and_names(tmp_path)
+
+
 def test_a_file_with_two_inputs_is_refused(tmp_path: Path) -> None:
     inputs = [keras.Input((8, 8, 1), dtype="uint8") for _ in range(2)]
     keras.Model(inputs, layers.Concatenate()(inputs)).save(tmp_path / "model.keras")

@@ -104,6 +104,21 @@ def test_large_weights_are_in_the_graph_though_they_did_not_travel_with_it() -> 
     np.testing.assert_allclose(run(graph, pixels=pixels)[0], model.predict_on_batch(pixels), atol=1e-5)
 
 
+def test_an_input_and_an_output_by_name_are_the_one_input_and_the_one_output() -> None:
+    plain = networks.tiny()
+    named = keras.Model({plain.inputs[0].name: plain.inputs[0]}, {"answer": plain.outputs[0]})
+    pixels, targets = pictures(plain, 2), every_row(2, 0, 1, 2)
+
+    graph = to_onnx(trace(named))
+
+    np.testing.assert_allclose(run(graph, pixels=pixels)[0], plain.predict_on_batch(pixels), atol=1e-6)
+    assert match(named, graph, pixels).tensor_of("last") == match(plain, graph, pixels).tensor_of("last")
+    for one, another in zip(
+        *(Oracle(model, "last", ["gradcam"])(pixels, targets, "gradcam") for model in (named, plain)), strict=True
+    ):
+        np.testing.assert_allclose(one, another, atol=1e-6)
+
+
 def test_an_operation_without_a_converter_is_named() -> None:
     class Strange(layers.Layer):  # type: ignore[misc]  # Keras is untyped
         def call(self, inputs: object) -> object:

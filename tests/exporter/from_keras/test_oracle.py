@@ -120,6 +120,7 @@ def test_one_sigmoid_explains_two_opposite_classes_and_several_explain_each_labe
         ("trunk", None),
         ("add", None),
         ("branch", "part of the answer goes past this layer"),
+        ("rescaling", "is the picture itself"),
         ("global_average_pooling2d", "no spatial map"),
         ("nothing", "no layer of this name"),
     ],
