@@ -54,7 +54,7 @@ def main(
     bundles: Annotated[
         list[Path], typer.Argument(help="Bundles to measure, models/NAME/VERSION.", metavar="BUNDLE...")
     ],
-    rounds: Annotated[int, typer.Option(help="Rounds of alternating blocks; the median counts.", min=3)] = 9,
+    rounds: Annotated[int, typer.Option(help="Rounds of alternating blocks; the median counts.", min=3)] = 5,
     tensorflow: Annotated[
         bool, typer.Option(help="Measure GradientTape in the bundle's SavedModel beside them.")
     ] = True,
@@ -170,7 +170,7 @@ def alternate(calls: dict[str, Call], batch: int, rounds: int) -> dict[str, Cost
 def _repeats(call: Call) -> int:
     """How many calls fill a block; also warms up."""
     call()
-    return max(1, round(_BLOCK_SECONDS / max(_seconds(call, 3), 1e-6)))
+    return max(1, round(_BLOCK_SECONDS / max(_seconds(call, 1), 1e-6)))
 
 
 def _seconds(call: Call, repeats: int) -> float:
