@@ -4,10 +4,10 @@ An engine runs every node of a graph, also for outputs that nobody asked for, an
 explanations beside it. Four ways were measured, as CPU time of a plain prediction in terms of the same model without explanations
 (batch 1 and 8; the smallest network, 28 x 28, where every operator's microsecond shows; `make bench-explain` has the others):
 
-    one graph, asked for no targets (M = 0)                    1.20    1.05    the backward pass, on tensors without elements
-    one graph, RunOptions.only_execute_path_to_fetches         1.24    1.06    ONNX Runtime ignores it outside of training builds
+    one graph, asked for no targets (M = 0)                    1.17    1.05    the backward pass, on tensors without elements
+    one graph, RunOptions.only_execute_path_to_fetches         1.13    1.04    for one target; honoured by training builds only
     one graph, the backward pass in an If                      1.10    1.02    and an explanation costs 5 % more
-    two graphs                                                 1.00    1.00
+    two graphs                                                 1.00    0.97
 
 Two graphs it is. The files are a few kilobytes, the weights lie beside them once. What it costs is memory: an engine rearranges
 weights for its kernels, so that each of the two sessions has its own (18 MB more for MobileNetV2, 140 for ResNet50, 635
