@@ -51,15 +51,10 @@ def test_empty_heatmaps_prove_nothing() -> None:
     assert not replace(HOLDS, evidence=0.3).holds()
 
 
-def test_a_row_tells_the_map_and_every_figure() -> None:
-    table = results([HOLDS, replace(HOLDS, evidence=0.0)])
+def test_a_row_tells_the_map_and_the_engines_figures() -> None:
+    table = results([HOLDS, replace(HOLDS, engines={"one": replace(ALIKE, ranked_alike=False)})], "one")
 
-    assert list(table.rows[0]) == [
-        "Net",
-        "64 x 96",
-        "relu",
-        "2 x 3 x 512",
-        *["1.0e-04", "1.0e-03", "0.0e+00", "0.0e+00"] * 2,
-    ]
+    figures = ["1.0e-04", "1.0e-03", "0.0e+00", "0.0e+00"]
+    assert list(table.rows[0]) == ["Net", "64 x 96", "relu, 2 x 3 x 512", *figures]
     assert len(table.columns) == len(table.rows[0])
     assert table.notes[-1] == "1 of 2 hold."
