@@ -168,7 +168,7 @@ def _normalise(layer: Any, entering: NDArray[np.float32], random: np.random.Gene
     """Statistics about those of `entering` [N, ..., C], scales and offsets random."""
     axes = tuple(range(entering.ndim - 1))
     mean, variance = entering.mean(axes), entering.var(axes)
-    variance += 0.01 * variance.mean()  # a channel that is the same everywhere must not be blown up
+    variance += 0.1 * variance.mean()  # a channel that is about the same everywhere must not be blown up
     layer.moving_mean.assign(mean + random.normal(0, 0.2, mean.shape) * np.sqrt(variance))
     layer.moving_variance.assign(variance * random.uniform(0.6, 1.6, mean.shape))
     _shake(layer, random)
