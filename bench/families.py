@@ -65,6 +65,8 @@ _CLASSES = 1000
 _PICTURES = 2
 _SPREAD = 3.0  # standard deviation of the scores over the classes
 
+cli = typer.Typer(add_completion=False, rich_markup_mode=None)
+
 Size = tuple[int, int]  # height, width
 Pixels = NDArray[np.uint8]  # [N, H, W, 3]
 
@@ -245,6 +247,7 @@ def _row(each: Measured, engine: str) -> list[str]:
     return [each.architecture, size, f"{each.layer.rpartition('/')[2]}, {feature_map}", *figures]
 
 
+@cli.command()
 def main(
     architectures: Annotated[
         list[str] | None, typer.Argument(help="Which ones; without any, one or two of every family.")
@@ -273,4 +276,4 @@ def _attempt(architecture: str) -> Measured | str:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    cli(prog_name="python -m bench.families")
