@@ -21,12 +21,13 @@ help: ## list the targets
 
 setup: $(READY) ## build .venv with everything: server, client, training, exporter, tests
 
-# uv lives in an environment of its own, so that syncing .venv to the lock does not remove it.
+# uv lives in an environment of its own, so that syncing .venv to the lock does not remove it. Bytecode is compiled once, here:
+# where Python may not write it (PYTHONDONTWRITEBYTECODE), every command would spend ten seconds on compiling TensorFlow.
 $(READY): requirements/dev.txt
 	$(PYTHON) -m venv --clear $(VENV)
 	$(PYTHON) -m venv $(VENV)/tool
 	$(VENV)/tool/bin/pip install --quiet --disable-pip-version-check 'uv>=0.9'
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) pip install --require-hashes -r requirements/dev.txt
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) pip install --compile-bytecode --require-hashes -r requirements/dev.txt
 	touch $@
 
 check: $(READY) ## ruff, mypy --strict, import contracts, generated stubs current
@@ -43,7 +44,7 @@ test: $(READY) ## the tests, in parallel and in random order
 $(TORCH)/.ready: requirements/torch.txt | $(READY)
 	$(PYTHON) -m venv --clear $(TORCH)
 	$(TORCH)/bin/pip install --quiet --disable-pip-version-check torch==2.13.0
-	VIRTUAL_ENV=$(CURDIR)/$(TORCH) $(UV) pip install --no-deps --require-hashes -r requirements/torch.txt
+	VIRTUAL_ENV=$(CURDIR)/$(TORCH) $(UV) pip install --compile-bytecode --no-deps --require-hashes -r requirements/torch.txt
 	touch $@
 
 test-slow: $(READY) $(TORCH)/.ready ## the long ones: full training runs, every architecture, PyTorch
