@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 from bundle.manifest import ONNX_MODEL, PREDICT_MODEL, WEIGHTS
 from exporter import graphs
 from exporter.gradcam import explain
-from exporter.tidy import tidy
 from tests.bundles import make_classifier
-from tests.exporter.graphs import parse, run
 
 
 @pytest.fixture
@@ -51,28 +49,3 @@ def test_both_graphs_read_their_weights_from_one_file_beside_them(folder: Path) 
         assert (folder / name).stat().st_size < 8 << 10
     assert places[0] == places[1]
     assert places[0]["location"] == WEIGHTS
-
-
-FLATTENED = """
-g (float[N,2,3,4] x) => (float[N,24] y)
-{
-    shape = Shape<start = 0, end = 1>(x)
-    rest = Constant<value_ints = [-1]>()
-    sizes = Concat<axis = 0>(shape, rest)
-    y = Reshape(x, sizes)
-}
-"""
-
-
-def test_a_shape_that_is_known_but_for_the_batch_is_not_computed_at_run_time() -> None:
-    tidied = tidy(parse(FLATTENED))
-    assert [node.op_type for node in tidied.graph.node] == ["Reshape"]
-    for pictures in (0, 1, 3):
-        x = np.random.default_rng(0).normal(size=(pictures, 2, 3, 4)).astype(np.float32)
-        np.testing.assert_array_equal(run(tidied, x=x)[0], x.reshape(pictures, 24))
-
-
-@pytest.mark.parametrize("sizes", ["N,2,H,4", "3,2,3,4"])
-def test_a_shape_that_varies_in_another_axis_or_not_at_all_is_left_alone(sizes: str) -> None:
-    text = FLATTENED.replace("N,2,3,4", sizes).replace("float[N,24]", "float[A,B]")
-    assert len(tidy(parse(text)).graph.node) == 4
