@@ -581,7 +581,9 @@ class Model(message.Message):
     precision: builtins.str
     device: builtins.str
     kind: builtins.str
-    """"multiclass": probabilities that sum to one; "binary": one of two; "multilabel": each class right or wrong by itself."""
+    """"multiclass": probabilities that sum to one; "binary": one of two; "multilabel": each class right or wrong by itself;
+    "tensor": no images at all, to be asked by the Open Inference Protocol.
+    """
     @builtins.property
     def labels(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """Everything below is set while the version is in service."""

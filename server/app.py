@@ -22,6 +22,7 @@ from server.serving.admission import Admission
 from server.serving.repository import Repository
 from server.serving.service import Serving
 from server.transport import grpc_server, http
+from server.transport.calls import Calls
 from server.transport.classifier import ImageClassifier
 from server.transport.health import Health
 
@@ -54,7 +55,7 @@ class App:
         self._serving = Serving(
             self._repository, admission, self._workers, events, self._clock, settings.max_image_pixels
         )
-        self._classifier = ImageClassifier(self._serving, events, self._clock)
+        self._classifier = ImageClassifier(self._serving, Calls(events, self._serving.known), self._clock)
         self._not_ready = "loading"
 
     async def serve(self) -> None:

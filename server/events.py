@@ -65,11 +65,12 @@ class ImagesFailed:
 
 @dataclass(frozen=True, slots=True)
 class BatchDone:
-    """The engine ran once."""
+    """The engine ran once, for this many seconds."""
 
     model: str
     version: str
     images: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,11 +54,16 @@ class Batcher:
     """Batches images for one engine. Create it inside a running event loop; `submit` belongs to that loop."""
 
     def __init__(
-        self, engine: Engine, max_batch: int, clock: Callable[[], float], on_batch: Callable[[int], None], name: str
+        self,
+        engine: Engine,
+        max_batch: int,
+        clock: Callable[[], float],
+        on_batch: Callable[[int, float], None],
+        name: str,
     ) -> None:
-        """`clock` gives seconds on the scale of deadlines; `on_batch` hears the size of each batch that ran."""
+        """`clock` gives seconds on the scale of deadlines; `on_batch` hears size and seconds of each batch that ran."""
         self._engine = engine
-        self._max_batch = max_batch
+        self.max_batch = max_batch
         self._clock = clock
         self._on_batch = on_batch
         self._loop = asyncio.get_running_loop()
@@ -102,7 +107,7 @@ class Batcher:
 
     def _work(self) -> None:
         while self._receive():
-            decision = plan(self._waiting, self._clock(), self._max_batch)
+            decision = plan(self._waiting, self._clock(), self.max_batch)
             for _ in range(decision.seen):
                 self._waiting.popleft()
             if decision.expired:
@@ -133,7 +138,7 @@ class Batcher:
         per_image = seconds / len(entries)
         known = self._seconds_per_image
         self._seconds_per_image = known + _NEWEST * (per_image - known) if known else per_image
-        self._on_batch(len(entries))
+        self._on_batch(len(entries), seconds)
         self._deliver(entries, _split(entries, outputs, started, seconds))
 
     def _deliver(self, entries: list[_Entry], results: ServerError | list[Output]) -> None:

@@ -28,7 +28,7 @@ class RawImage:
     """Samples that already have the model's shape, [height, width, channels], row-major."""
 
     shape: tuple[int, int, int]
-    data: bytes
+    data: bytes | memoryview  # a view on the message that brought them is enough
 
     @property
     def size_bytes(self) -> int:
@@ -78,14 +78,21 @@ class Explain:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """One image, and what to explain of its answer; None for nothing."""
+
+    image: EncodedImage | RawImage
+    explain: Explain | None
+
+
+@dataclass(frozen=True, slots=True)
 class ClassifyJob:
     """A request. `deadline` and `received` are on the server's clock, in seconds; version None is the default one."""
 
     model: str
     version: int | None
-    images: tuple[EncodedImage | RawImage, ...]
+    questions: tuple[Question, ...]
     top_k: int
-    explain: Explain | None
     request_id: str
     received: float
     deadline: float | None
@@ -119,8 +126,12 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Predictions, most probable first, and one explanation for each target."""
+    """Predictions, most probable first, and one explanation for each target.
 
+    `probabilities` f32 [K] are those of all classes, in the order of the labels, for callers who want them as they are.
+    """
+
+    probabilities: NDArray[np.float32]
     predictions: tuple[Prediction, ...]
     explanations: tuple[Explanation, ...]
     timings: Timings
@@ -137,14 +148,61 @@ class Classification:
 
 
 @dataclass(frozen=True, slots=True)
+class TensorJob:
+    """A request to a model that takes no images: each of its inputs, [n, ...], n >= 1 the same in all of them."""
+
+    model: str
+    version: int | None
+    inputs: dict[str, NDArray[np.generic]]
+    outputs: tuple[str, ...]  # which to compute; empty for all
+    request_id: str
+    received: float
+    deadline: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TensorAnswer:
+    """The outputs that were asked for, [n, ...] each, in the order of the job."""
+
+    model: str
+    version: int
+    outputs: dict[str, NDArray[np.generic]]
+    timings: Timings
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """Name, NumPy element type and shape of an input or output; the first axis is the batch, -1 a size that varies."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunningTensors:
+    """What is known of a version in service that takes no images."""
+
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    max_batch: int
+    engine: str
+    precision: str
+    device: str
+    loaded_at: float  # Unix time, seconds
+    provenance: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Running:
-    """What is known of a version in service."""
+    """What is known of a classifier in service."""
 
     kind: str  # multiclass, binary, multilabel
     labels: tuple[str, ...]
     explanations: tuple[str, ...]  # the methods that a request may choose from; the first is the default
     input_shape: tuple[int, int, int]  # height, width, channels
     heatmap_shape: tuple[int, int]
+    max_batch: int
     engine: str
     precision: str
     device: str
@@ -161,4 +219,4 @@ class ModelStatus:
     state: ModelState
     reason: str
     is_default: bool
-    running: Running | None
+    running: Running | RunningTensors | None

@@ -127,8 +127,8 @@ class Repository:
             *(name, version, engine.name, engine.precision, engine.device, self._clock() - started),
         )
 
-        def on_batch(images: int) -> None:
-            self._events.emit(BatchDone(name, str(version), images))
+        def on_batch(images: int, seconds: float) -> None:
+            self._events.emit(BatchDone(name, str(version), images, seconds))
 
         batcher = Batcher(engine, self._settings.max_batch, self._clock, on_batch, f"{name}/{version}")
         return ServedModel(name, version, loaded.manifest, engine, batcher, time.time())
@@ -175,6 +175,7 @@ def _running(model: ServedModel) -> Running:
         explanations=tuple(manifest.explanations),
         input_shape=manifest.input_shape,
         heatmap_shape=(manifest.feature_map.height, manifest.feature_map.width),
+        max_batch=model.batcher.max_batch,
         engine=model.engine.name,
         precision=model.engine.precision,
         device=model.engine.device,

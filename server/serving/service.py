@@ -35,12 +35,12 @@ from server.serving.jobs import (
     Answer,
     Classification,
     ClassifyJob,
-    EncodedImage,
     Explanation,
     Grid,
     HeatmapFormat,
     ModelStatus,
     Prediction,
+    Question,
     RawImage,
 )
 from server.serving.repository import ServedModel
@@ -79,7 +79,7 @@ class _Task:
 
     job: ClassifyJob
     model: ServedModel
-    image: EncodedImage | RawImage
+    question: Question
     targets: tuple[int, ...]  # as the graph takes them: -1-r is the class ranked r-th
     method: int  # as the graph takes it: an index into the manifest's explanations
 
@@ -131,17 +131,15 @@ class Serving:
         Raises a ServerError otherwise only for what concerns the whole request: model, targets, admission.
         """
         model = self._models.resolve(job.model, job.version)
-        if not job.images:
+        if not job.questions:
             raise InvalidRequestError("images: the request has none; send at least one")
-        targets = explain.target_codes(job.explain, model.manifest.labels)
-        method = explain.method_code(job.explain, model.manifest.explanations)
-        size_bytes = sum(image.size_bytes for image in job.images)
+        tasks = [_task(job, model, question) for question in job.questions]
+        size_bytes = sum(question.image.size_bytes for question in job.questions)
         try:
-            with self._admission.admit(len(job.images), size_bytes, self._retry_after(model)):
-                tasks = [_Task(job, model, image, targets, method) for image in job.images]
+            with self._admission.admit(len(tasks), size_bytes, self._retry_after(model)):
                 results = await _all(self._settle(task) for task in tasks)
         except OverloadedError:
-            self._failed(model, "shed", len(job.images))
+            self._failed(model, "shed", len(tasks))
             raise
         errors = [result for result in results if isinstance(result, ServerError)]
         if len(errors) == len(results):
@@ -194,27 +192,29 @@ class Serving:
         )
         labels = task.model.manifest.labels
         top = tuple(_prediction(int(index), labels, output) for index in ranking[: task.job.top_k])
-        return Answer(top, explanations, timings)
+        return Answer(output.probabilities, top, explanations, timings)
 
     async def _sample(self, task: _Task) -> Sample:
-        spec = task.model.manifest.preprocess
-        if isinstance(task.image, RawImage):
-            return _raw_sample(task.image, spec.shape)
+        spec, image = task.model.manifest.preprocess, task.question.image
+        if isinstance(image, RawImage):
+            return _raw_sample(image, spec.shape)
         try:
-            return await self._in_worker(preprocess.from_bytes, task.image.data, spec, self._max_image_pixels)
+            return await self._in_worker(preprocess.from_bytes, image.data, spec, self._max_image_pixels)
         except PictureError as error:
             raise InvalidImageError(str(error)) from error
 
     async def _explanations(
         self, task: _Task, sample: Sample, output: Output, ranking: NDArray[np.int64]
     ) -> tuple[Explanation, ...]:
-        if task.job.explain is None:
+        if task.question.explain is None:
             return ()
-        form, labels = task.job.explain.format, task.model.manifest.labels
+        form, labels = task.question.explain.format, task.model.manifest.labels
         grids = explain.grids(output, sample, task.model.manifest)
         heatmaps: Sequence[Grid | bytes] = grids
         if form is not HeatmapFormat.GRID:
-            heatmaps = await self._in_worker(explain.draw, task.image, sample, grids, form, self._max_image_pixels)
+            heatmaps = await self._in_worker(
+                explain.draw, task.question.image, sample, grids, form, self._max_image_pixels
+            )
         classes = [int(ranking[-1 - code]) if code < 0 else code for code in task.targets]
         method = task.model.manifest.explanations[task.method]
         return tuple(
@@ -230,6 +230,12 @@ class Serving:
 
     def _failed(self, model: ServedModel, outcome: Outcome, images: int) -> None:
         self._events.emit(ImagesFailed(model.name, str(model.version), outcome, images))
+
+
+def _task(job: ClassifyJob, model: ServedModel, question: Question) -> _Task:
+    """Raises InvalidRequestError for a class or a method that the model does not have."""
+    targets = explain.target_codes(question.explain, model.manifest.labels)
+    return _Task(job, model, question, targets, explain.method_code(question.explain, model.manifest.explanations))
 
 
 async def _all(answers: Iterable[Coroutine[None, None, T]]) -> list[T]:

@@ -1,10 +1,7 @@
 """seethrough.v1.ImageClassifier: convert, call, convert."""
 
 import asyncio
-import itertools
-import logging
-import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, NoReturn, TypeVar
 
 import grpc
@@ -12,13 +9,11 @@ from google.rpc.status_pb2 import Status
 
 from proto import classifier_pb2 as pb
 from proto import classifier_pb2_grpc as rpc
-from server.errors import InternalError, InvalidRequestError, ServerError
-from server.events import Events, RequestDone
+from server.errors import ServerError
 from server.serving.service import Serving
 from server.transport import convert
+from server.transport.calls import Calls
 from server.transport.status import grpc_code, to_status
-
-log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -30,12 +25,11 @@ STREAM_WINDOW = 32
 class ImageClassifier(rpc.ImageClassifierServicer):
     """The service, over a Serving."""
 
-    def __init__(self, serving: Serving, events: Events, clock: Callable[[], float]) -> None:
+    def __init__(self, serving: Serving, calls: Calls, clock: Callable[[], float]) -> None:
         self._serving = serving
-        self._events = events
+        self._calls = calls
         self._clock = clock
         self._closing = asyncio.Event()
-        self._request_ids = _request_ids()
 
     def close(self) -> None:
         """Reads no further requests from open streams, which would otherwise hold up a drain; what was read is answered."""
@@ -43,7 +37,7 @@ class ImageClassifier(rpc.ImageClassifierServicer):
 
     async def Classify(self, request: pb.ClassifyRequest, context: Context) -> pb.ClassifyResponse:
         """Classifies and explains the images of one request."""
-        request_id = request.request_id or next(self._request_ids)
+        request_id = self._calls.request_id(request.request_id)
         try:
             return await self._classify("Classify", request, request_id, self._deadline(context))
         except ServerError as error:
@@ -70,22 +64,19 @@ class ImageClassifier(rpc.ImageClassifierServicer):
 
     async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:  # noqa: ARG002
         """Every version of every model."""
-        self._events.emit(RequestDone("", "", "ListModels", "OK"))
-        return pb.ListModelsResponse(models=map(convert.from_model, self._serving.models()))
+        with self._calls.counted("ListModels", "", 0, ""):
+            return pb.ListModelsResponse(models=map(convert.from_model, self._serving.models()))
 
     async def GetModel(self, request: pb.GetModelRequest, context: Context) -> pb.Model:
         """One version of one model."""
         try:
-            status = self._serving.model(request.model, convert.to_version(request.version))
+            with self._calls.counted("GetModel", request.model, request.version, ""):
+                return convert.from_model(self._serving.model(request.model, convert.to_version(request.version)))
         except ServerError as error:
-            model, version = self._serving.known(request.model, request.version)
-            self._events.emit(RequestDone(model, version, "GetModel", grpc_code(error).name))
             await _abort(context, error, "")
-        self._events.emit(RequestDone(status.name, str(status.version), "GetModel", "OK"))
-        return convert.from_model(status)
 
     async def _stream_answer(self, request: pb.ClassifyRequest, deadline: float | None) -> pb.ClassifyStreamResponse:
-        request_id = request.request_id or next(self._request_ids)
+        request_id = self._calls.request_id(request.request_id)
         try:
             response = await self._classify("ClassifyStream", request, request_id, deadline)
         except ServerError as error:
@@ -95,36 +86,14 @@ class ImageClassifier(rpc.ImageClassifierServicer):
     async def _classify(
         self, rpc_name: str, request: pb.ClassifyRequest, request_id: str, deadline: float | None
     ) -> pb.ClassifyResponse:
-        """Raises ServerError only: whatever else goes wrong is logged and becomes an InternalError."""
-        code = "OK"
-        try:
+        """Raises ServerError only."""
+        with self._calls.counted(rpc_name, request.model, request.version, request_id):
             job = convert.to_job(request, request_id, self._clock(), deadline)
             return convert.from_classification(await self._serving.classify(job))
-        except ServerError as error:
-            code = grpc_code(error).name
-            if not isinstance(error, InvalidRequestError):
-                log.info("request %s for model %r: %s: %s", request_id, request.model, code, error)
-            raise
-        except asyncio.CancelledError:
-            code = "CANCELLED"
-            raise
-        except Exception as error:
-            code = "INTERNAL"
-            log.exception("request %s for model %r failed", request_id, request.model)
-            raise InternalError("unforeseen error") from error
-        finally:
-            model, version = self._serving.known(request.model, request.version)
-            self._events.emit(RequestDone(model, version, rpc_name, code))
 
     def _deadline(self, context: Context) -> float | None:
         left = context.time_remaining()
         return None if left is None else self._clock() + left
-
-
-def _request_ids() -> Iterator[str]:
-    """Ids that no other process makes: a random part of this one, and a number."""
-    process = secrets.token_hex(6)
-    return (f"{process}-{number}" for number in itertools.count(1))
 
 
 async def _until(closing: asyncio.Event, requests: AsyncIterator[T]) -> AsyncIterator[T]:

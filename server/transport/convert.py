@@ -18,8 +18,11 @@ from server.serving.jobs import (
     HeatmapFormat,
     ModelStatus,
     Prediction,
+    Question,
     Rank,
     RawImage,
+    Running,
+    RunningTensors,
     Target,
 )
 from server.transport.status import to_status
@@ -41,12 +44,12 @@ def to_job(request: pb.ClassifyRequest, request_id: str, received: float, deadli
     """The request as a job; raises InvalidRequestError naming the field that is wrong."""
     if not request.model:
         raise InvalidRequestError("model: empty; name a model (ListModels tells which there are)")
+    explain = _explain(request.explain) if request.HasField("explain") else None
     return ClassifyJob(
         model=request.model,
         version=to_version(request.version),
-        images=tuple(_image(image, number) for number, image in enumerate(request.images)),
+        questions=tuple(Question(_image(image, number), explain) for number, image in enumerate(request.images)),
         top_k=request.top_k or 1,
-        explain=_explain(request.explain) if request.HasField("explain") else None,
         request_id=request_id,
         received=received,
         deadline=deadline,
@@ -156,24 +159,26 @@ def from_model(status: ModelStatus) -> pb.Model:
         is_default=status.is_default,
     )
     if (running := status.running) is not None:
-        loaded_at = Timestamp()
-        loaded_at.FromNanoseconds(round(running.loaded_at * 1e9))
-        height, width, channels = running.input_shape
-        message.MergeFrom(
-            pb.Model(
-                kind=running.kind,
-                labels=running.labels,
-                explanations=running.explanations,
-                input_height=height,
-                input_width=width,
-                input_channels=channels,
-                heatmap_height=running.heatmap_shape[0],
-                heatmap_width=running.heatmap_shape[1],
-                engine=running.engine,
-                precision=running.precision,
-                device=running.device,
-                loaded_at=loaded_at,
-                provenance=running.provenance,
-            )
-        )
+        message.MergeFrom(_running(running))
+    return message
+
+
+def _running(running: Running | RunningTensors) -> pb.Model:
+    """What is set while a version is in service."""
+    loaded_at = Timestamp()
+    loaded_at.FromNanoseconds(round(running.loaded_at * 1e9))
+    message = pb.Model(
+        kind="tensor",
+        engine=running.engine,
+        precision=running.precision,
+        device=running.device,
+        loaded_at=loaded_at,
+        provenance=running.provenance,
+    )
+    if isinstance(running, Running):
+        message.kind = running.kind
+        message.labels.extend(running.labels)
+        message.explanations.extend(running.explanations)
+        message.input_height, message.input_width, message.input_channels = running.input_shape
+        message.heatmap_height, message.heatmap_width = running.heatmap_shape
     return message

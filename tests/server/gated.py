@@ -20,6 +20,7 @@ from server.serving.jobs import ModelStatus
 from server.serving.repository import ServedModel
 from server.serving.service import Serving
 from server.transport import grpc_server
+from server.transport.calls import Calls
 from server.transport.classifier import ImageClassifier
 from server.transport.health import Health
 from tests.bundles import make_bundle
@@ -74,7 +75,7 @@ async def gated_serving(folder: Path, max_images: int = 8, max_bytes: int = 1 <<
         make_bundle(folder / "1", kind="binary", labels=LABELS, height=HEIGHT, width=WIDTH, colour="grey")
     )
     engine, clock, bus = GatedEngine(), ManualClock(), Events()
-    batcher = Batcher(engine, 8, clock, lambda _: None, MODEL)
+    batcher = Batcher(engine, 8, clock, lambda *_: None, MODEL)
     models = OneModel(ServedModel(MODEL, 1, spec, engine, batcher, 0.0))
     with ThreadPoolExecutor(2) as workers:
         serving = Serving(models, Admission(max_images, max_bytes), workers, bus, clock, 10_000)
@@ -90,7 +91,7 @@ async def gated_serving(folder: Path, max_images: int = 8, max_bytes: int = 1 <<
 @asynccontextmanager
 async def over_grpc(gated: Gated) -> AsyncIterator["rpc.ImageClassifierAsyncStub"]:
     """A stub of the real gRPC service over `gated`, through a socket on this machine."""
-    classifier = ImageClassifier(gated.serving, gated.bus, gated.clock)
+    classifier = ImageClassifier(gated.serving, Calls(gated.bus, gated.serving.known), gated.clock)
     server = grpc_server.build(classifier, Health(gated.bus, lambda _: True), 1 << 20)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

@@ -16,7 +16,7 @@ ENOUGH = 1000
 
 @asynccontextmanager
 async def batching(engine: GatedEngine, clock: ManualClock, most: int = 8) -> AsyncIterator[Batcher]:
-    batcher = Batcher(engine, most, clock, lambda _: None, "test")
+    batcher = Batcher(engine, most, clock, lambda *_: None, "test")
     try:
         yield batcher
     finally:

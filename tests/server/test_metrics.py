@@ -30,7 +30,7 @@ def test_images_without_an_answer_are_counted_by_what_became_of_them() -> None:
 def test_calls_are_counted_by_code_and_batches_by_size() -> None:
     metrics = Metrics()
     metrics.on_event(RequestDone("cats", "1", "Classify", "NOT_FOUND"))
-    metrics.on_event(BatchDone("cats", "1", 6))
+    metrics.on_event(BatchDone("cats", "1", 6, 0.1))
     lines = page(metrics)
     assert 'seethrough_requests_total{code="NOT_FOUND",model="cats",rpc="Classify",version="1"} 1.0' in lines
     assert 'seethrough_batch_images_bucket{le="4.0",model="cats",version="1"} 0.0' in lines
