@@ -64,7 +64,7 @@ def _newest(models: Path) -> list[Path]:
 
 
 def _run_name(bundle: Path) -> str:
-    return manifest.read(bundle).provenance.details.get("run", "")
+    return manifest.read_classifier(bundle).provenance.details.get("run", "")
 
 
 def _compare(bundle: Path, runs: Path, models: Path) -> tuple[list[Results], bool]:

@@ -26,7 +26,6 @@ from bundle import files, golden, manifest
 from bundle.errors import BundleError
 from exporter.from_keras import quiet
 from server.config import Device, available_cores
-from server.engine.base import Batch
 from server.engine.onnxruntime import OnnxRuntimeEngine, session
 
 BATCHES = (1, 8, 32)
@@ -39,6 +38,7 @@ _BLOCK_SECONDS = 0.1
 cli = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 Call = Callable[[], object]
+Feeds = dict[str, NDArray[np.generic]]
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def _add_torch(costs: dict[int, dict[str, Cost]], file: Path) -> None:
 def measure(bundle: Path, rounds: int, tensorflow: bool) -> dict[int, dict[str, Cost]]:
     """For each batch size, what each kind of request costs."""
     bundle = bundle.resolve()
-    samples = golden.read(bundle, files.verify(bundle))
+    samples = golden.read(bundle, files.verify_classifier(bundle))
     makers = _on_onnx_runtime(bundle)
     if tensorflow and (bundle / manifest.SAVED_MODEL).exists():
         makers |= _in_tensorflow(bundle)
@@ -103,7 +103,7 @@ Maker = Callable[[NDArray[np.uint8]], Call]
 
 def _on_onnx_runtime(bundle: Path) -> dict[str, Maker]:
     graphs = bundle / manifest.ONNX_MODEL, bundle / manifest.PREDICT_MODEL
-    engine = OnnxRuntimeEngine(*graphs, "fp32", Device.CPU, available_cores(), max_batch=max(BATCHES))
+    engine = OnnxRuntimeEngine(graphs[::-1], "fp32", Device.CPU, available_cores(), max_batch=max(BATCHES))
     plain, both = (session(graph, Device.CPU, available_cores()) for graph in reversed(graphs))
     reached_only = ort.RunOptions()
     reached_only.only_execute_path_to_fetches = True
@@ -114,8 +114,12 @@ def _on_onnx_runtime(bundle: Path) -> dict[str, Maker]:
     def served(count: int) -> Maker:
         def make(pixels: NDArray[np.uint8]) -> Call:
             targets = ranks(pixels, count)
-            batch = Batch(pixels, targets, np.zeros_like(targets))
-            return lambda: engine.run(batch)
+            feeds: dict[str, NDArray[np.generic]] = {
+                "pixels": pixels,
+                "targets": targets,
+                "methods": np.zeros_like(targets),
+            }
+            return lambda: engine.run(feeds, ["probabilities", "heatmaps"] if count else ["probabilities"])
 
         return make
 
@@ -124,7 +128,9 @@ def _on_onnx_runtime(bundle: Path) -> dict[str, Maker]:
 
         def make(pixels: NDArray[np.uint8]) -> Call:
             targets = ranks(pixels, count)
-            feeds = {"pixels": pixels, "targets": targets} | dict.fromkeys(several, np.zeros_like(targets))
+            feeds: dict[str, NDArray[np.generic]] = {"pixels": pixels, "targets": targets} | dict.fromkeys(
+                several, np.zeros_like(targets)
+            )
             return lambda: both.run(["probabilities"], feeds, options)
 
         return make

@@ -37,7 +37,6 @@ from bundle.errors import BundleError
 from client.convert import ImageInput, to_request
 from proto.classifier_pb2_grpc import ImageClassifierStub
 from server.config import Device, available_cores
-from server.engine.base import Batch
 from server.engine.onnxruntime import OnnxRuntimeEngine
 
 CALLS = 2000  # of each kind from one client alone
@@ -66,7 +65,7 @@ def main(
 def measure(bundle: Path, calls: int, seconds: float) -> list[Results]:
     """Both tables for the bundle in `bundle`, which must lie in a folder of models: MODELS/NAME/VERSION."""
     bundle = bundle.resolve()
-    described = manifest.read(bundle)
+    described = manifest.read_classifier(bundle)
     pixels = golden.read(bundle, described).pixels[:1]
     name = bundle.parent.name
     with serving(bundle.parent.parent, *QUIET) as server:
@@ -103,11 +102,9 @@ def _alone(
 
 def in_process(bundle: Path, pixels: NDArray[np.uint8]) -> Callable[[], object]:
     """A run of `bundle` at batch 1 without explanation, by the server's own engine as the server sets it up."""
-    graphs = bundle / manifest.ONNX_MODEL, bundle / manifest.PREDICT_MODEL
-    engine = OnnxRuntimeEngine(*graphs, "fp32", Device.CPU, available_cores(), max_batch=1)
-    none = np.empty((1, 0), np.int64)
-    batch = Batch(pixels, none, none)
-    return lambda: engine.run(batch)
+    graphs = [bundle / manifest.PREDICT_MODEL]
+    engine = OnnxRuntimeEngine(graphs, "fp32", Device.CPU, available_cores(), max_batch=1)
+    return lambda: engine.run({"pixels": pixels}, ["probabilities"])
 
 
 def interleaved(kinds: dict[str, Callable[[], object]], calls: int) -> dict[str, list[float]]:

@@ -7,6 +7,7 @@ import typer
 
 from bundle import files
 from bundle.errors import BundleError
+from bundle.manifest import Manifest, TensorManifest
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="Model bundles on disk.")
 
@@ -29,8 +30,14 @@ def verify(
             failed = True
             typer.echo(f"refused  {error}", err=True)
         else:
-            typer.echo(f"good     {folder}: {len(manifest.files)} files, {len(manifest.labels)} labels")
+            typer.echo(f"good     {folder}: {len(manifest.files)} files, {_told(manifest)}")
     raise typer.Exit(1 if failed else 0)
+
+
+def _told(manifest: Manifest | TensorManifest) -> str:
+    if isinstance(manifest, TensorManifest):
+        return f"{len(manifest.inputs)} inputs, {len(manifest.outputs)} outputs"
+    return f"{len(manifest.labels)} labels"
 
 
 if __name__ == "__main__":

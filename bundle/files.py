@@ -10,13 +10,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from bundle import manifest as manifests
 from bundle import strict
 from bundle.errors import BundleError
-from bundle.manifest import MANIFEST, Manifest
+from bundle.manifest import MANIFEST, Manifest, TensorManifest
+
+AnyManifest = TypeVar("AnyManifest", Manifest, TensorManifest)
 
 MANIFEST_SUM = "manifest.sha256"
 
@@ -36,7 +39,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def seal(folder: Path, manifest: Manifest) -> Manifest:
+def seal(folder: Path, manifest: AnyManifest) -> AnyManifest:
     """Writes `manifest` with the checksums of the files now in `folder`, and the manifest's own checksum."""
     manifest = msgspec.structs.replace(manifest, files=checksums(folder))
     strict.write(folder / MANIFEST, manifest)
@@ -44,13 +47,26 @@ def seal(folder: Path, manifest: Manifest) -> Manifest:
     return manifest
 
 
-def verify(folder: Path) -> Manifest:
+def verify(folder: Path) -> Manifest | TensorManifest:
     """Checks every file of the bundle in `folder` against its checksum and returns the manifest.
 
     Raises BundleError naming the first file that is missing or changed, or what is wrong in the manifest.
     """
     _verify_own_checksum(folder)
     manifest = manifests.read(folder)
+    _verify_files(folder, manifest)
+    return manifest
+
+
+def verify_classifier(folder: Path) -> Manifest:
+    """As `verify`, for a bundle that must be an image classifier's. Raises BundleError when it is not."""
+    _verify_own_checksum(folder)
+    manifest = manifests.read_classifier(folder)
+    _verify_files(folder, manifest)
+    return manifest
+
+
+def _verify_files(folder: Path, manifest: Manifest | TensorManifest) -> None:
     for name, expected in manifest.files.items():
         try:
             found = sha256(folder / name)
@@ -60,7 +76,6 @@ def verify(folder: Path) -> Manifest:
             raise BundleError(
                 f"{folder / name}: changed since export: SHA-256 is {found}, the manifest says {expected}"
             )
-    return manifest
 
 
 def _verify_own_checksum(folder: Path) -> None:

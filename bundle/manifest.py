@@ -7,6 +7,9 @@
         weights.bin     what the two graphs share
         saved_model/    the signature of model.onnx for TensorFlow, when the model came from Keras
 
+A bundle of the kind `tensor` has no images: model.onnx takes and gives any named arrays whose first axis is the batch, and nothing
+explains it.
+
 The name and version of a model are its folder, not a key here, so that a bundle can be promoted by copying it.
 """
 
@@ -35,14 +38,20 @@ Kind = Literal["multiclass", "binary", "multilabel"]
 # How a heatmap is made of a feature map A and its gradient G (exporter.gradcam.methods has the formulas and sources).
 Method = Literal["gradcam", "hirescam", "layercam"]
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
+
+
+Dtype = Literal[
+    "bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float16", "float32", "float64"
+]
 
 
 class Tensor(strict.Document, frozen=True):
     """Name, element type and shape of an input or output; -1 stands for a size that varies."""
 
     name: str
-    dtype: Literal["uint8", "int64", "float32"]
+    dtype: Dtype
     shape: list[int]
 
 
@@ -87,7 +96,7 @@ class Provenance(strict.Document, frozen=True):
 
 
 class Manifest(strict.Document, frozen=True):
-    """The whole of manifest.json."""
+    """The whole of manifest.json of an image classifier."""
 
     schema: Literal["seethrough.bundle/1"]
     kind: Kind
@@ -108,18 +117,51 @@ class Manifest(strict.Document, frozen=True):
             raise ValueError("`labels` must be different from each other")
         if len(set(self.explanations)) != len(self.explanations):
             raise ValueError("`explanations` must be different from each other")
-        for path in self.files:
-            if Path(path).is_absolute() or ".." in Path(path).parts:
-                raise ValueError(f"`files` names a path outside the bundle: {path}")
-        for precision in self.precisions:
-            for file in (precision.file, precision.predict_file):
-                if file not in self.files:
-                    raise ValueError(f"`precisions` names {file}, which is not among `files`")
+        _check_files(self.files, [file for form in self.precisions for file in (form.file, form.predict_file)])
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
         """Shape of one image as the graph takes it: (height, width, channels), uint8."""
         return self.preprocess.shape
+
+
+class TensorPrecision(strict.Document, frozen=True):
+    """One executable form of a model without images, with its measured difference from the model as it was given."""
+
+    name: Literal["fp32"]
+    file: str
+    samples: Positive
+    max_difference: NotNegative  # in parts of the output's largest magnitude
+
+
+class TensorManifest(strict.Document, frozen=True):
+    """The whole of manifest.json of a model that takes no images."""
+
+    schema: Literal["seethrough.bundle/1"]
+    kind: Literal["tensor"]
+    inputs: Annotated[list[Tensor], msgspec.Meta(min_length=1)]
+    outputs: Annotated[list[Tensor], msgspec.Meta(min_length=1)]
+    precisions: Annotated[list[TensorPrecision], msgspec.Meta(min_length=1)]
+    tolerance: Fraction  # the largest difference from the golden outputs, in parts of the output's largest magnitude
+    provenance: Provenance
+    files: dict[str, str]  # path inside the bundle -> SHA-256, hexadecimal; every file except the manifest's own two
+
+    def __post_init__(self) -> None:
+        _check_files(self.files, [form.file for form in self.precisions])
+        for role, tensors in (("inputs", self.inputs), ("outputs", self.outputs)):
+            if len({tensor.name for tensor in tensors}) != len(tensors):
+                raise ValueError(f"`{role}` must have different names")
+            if any(not tensor.shape or tensor.shape[0] != -1 for tensor in tensors):
+                raise ValueError(f"the first axis of all `{role}` must be the batch, -1")
+
+
+def _check_files(files: dict[str, str], named: Sequence[str]) -> None:
+    for path in files:
+        if Path(path).is_absolute() or ".." in Path(path).parts:
+            raise ValueError(f"`files` names a path outside the bundle: {path}")
+    for file in named:
+        if file not in files:
+            raise ValueError(f"`precisions` names {file}, which is not among `files`")
 
 
 def signature(
@@ -142,12 +184,26 @@ def signature(
     return inputs, outputs
 
 
-def read(folder: Path) -> Manifest:
+class _KindOnly(msgspec.Struct):
+    kind: str
+
+
+def read(folder: Path) -> Manifest | TensorManifest:
     """Reads the manifest of the bundle in `folder`; raises BundleError when it is not exactly as declared here."""
+    if strict.read(folder / MANIFEST, _KindOnly).kind == "tensor":
+        return strict.read(folder / MANIFEST, TensorManifest)
     manifest = strict.read(folder / MANIFEST, Manifest)
     expected = signature(manifest.preprocess, len(manifest.labels), manifest.feature_map, manifest.explanations)
     if (manifest.inputs, manifest.outputs) != expected:
         raise BundleError(
             f"{folder / MANIFEST}: `inputs` and `outputs` do not match `labels`, `preprocess`, `feature_map` and `explanations`"
         )
+    return manifest
+
+
+def read_classifier(folder: Path) -> Manifest:
+    """Reads the manifest of an image classifier. Raises BundleError, also when the bundle is of another kind."""
+    manifest = read(folder)
+    if isinstance(manifest, TensorManifest):
+        raise BundleError(f"{folder}: takes no images (kind tensor)")
     return manifest

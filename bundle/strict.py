@@ -15,7 +15,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Base of every structure that is stored as JSON; subclasses declare fields without defaults."""
 
 
-T = TypeVar("T", bound="Document")
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 def read(path: Path, kind: type[T]) -> T:

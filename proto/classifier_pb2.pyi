@@ -69,6 +69,8 @@ class _ModelStateEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ModelState.
     """In service."""
     MODEL_STATE_REFUSED: _ModelState.ValueType  # 3
     """Failed one of those steps; `reason` says which and why."""
+    MODEL_STATE_UNLOADED: _ModelState.ValueType  # 4
+    """Taken out of service on request, or because its bundle is gone; `reason` says which."""
 
 class ModelState(_ModelState, metaclass=_ModelStateEnumTypeWrapper): ...
 
@@ -79,6 +81,8 @@ MODEL_STATE_SERVING: ModelState.ValueType  # 2
 """In service."""
 MODEL_STATE_REFUSED: ModelState.ValueType  # 3
 """Failed one of those steps; `reason` says which and why."""
+MODEL_STATE_UNLOADED: ModelState.ValueType  # 4
+"""Taken out of service on request, or because its bundle is gone; `reason` says which."""
 
 @typing.final
 class ClassifyRequest(message.Message):
@@ -566,7 +570,7 @@ class Model(message.Message):
     version: builtins.int
     state: ModelState.ValueType
     reason: builtins.str
-    """Why the version was refused; empty otherwise."""
+    """Why the version is refused or unloaded; empty otherwise."""
     is_default: builtins.bool
     """True for the version that answers when a request names none."""
     input_height: builtins.int

@@ -18,6 +18,7 @@ class ModelState(StrEnum):
     LOADING = "loading"
     SERVING = "serving"
     REFUSED = "refused"
+    UNLOADED = "unloaded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,18 @@ class ImageAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class TensorsAnswered:
+    """A request to a model that takes no images got its answer."""
+
+    model: str
+    version: str
+    timings: Timings
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class ImagesFailed:
-    """Images that got no answer, and why."""
+    """Images, or rows of tensors, that got no answer, and why."""
 
     model: str
     version: str
@@ -86,7 +97,7 @@ class ModelChanged:
     device: str = ""
 
 
-Event = RequestDone | ImageAnswered | ImagesFailed | BatchDone | ModelChanged
+Event = RequestDone | ImageAnswered | TensorsAnswered | ImagesFailed | BatchDone | ModelChanged
 
 
 class Events:

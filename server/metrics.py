@@ -17,7 +17,17 @@ from prometheus_client import (
     generate_latest,
 )
 
-from server.events import BatchDone, Event, ImageAnswered, ImagesFailed, ModelChanged, ModelState, RequestDone
+from server.events import (
+    BatchDone,
+    Event,
+    ImageAnswered,
+    ImagesFailed,
+    ModelChanged,
+    ModelState,
+    RequestDone,
+    TensorsAnswered,
+    Timings,
+)
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _IMAGES = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -31,6 +41,11 @@ class _Answers:
     images: Counter
     stages: tuple[tuple[str, Histogram], ...]  # field of Timings, its histogram
     confidence: Histogram
+
+    def count(self, timings: Timings, images: int) -> None:
+        self.images.inc(images)
+        for stage, histogram in self.stages:
+            histogram.observe(getattr(timings, stage))
 
 
 class Metrics:
@@ -78,6 +93,7 @@ class Metrics:
             "seethrough_model_state", "1 for the state that the version is in.", (*_MODEL, "state"), registry=registry
         )
         self._answers: dict[tuple[str, str], _Answers] = {}
+        self._runs_on: dict[tuple[str, str], tuple[str, ...]] = {}  # the labels of _info for each version in service
         self._loads = Counter("seethrough_loads", "Bundles loaded, by outcome.", ("outcome",), registry=registry)
 
     def page(self, inflight: int, queued: Iterable[tuple[str, str, int]]) -> tuple[bytes, str]:
@@ -92,6 +108,8 @@ class Metrics:
         match event:
             case ImageAnswered():
                 self._answered(event)
+            case TensorsAnswered():
+                self._of_answers(event.model, event.version).count(event.timings, event.rows)
             case ImagesFailed():
                 self._images.labels(event.model, event.version, event.outcome).inc(event.images)
             case BatchDone():
@@ -102,11 +120,9 @@ class Metrics:
                 self._changed(event)
 
     def _answered(self, event: ImageAnswered) -> None:
-        model, version, timings = event.model, event.version, event.timings
+        model, version = event.model, event.version
         answered = self._of_answers(model, version)
-        answered.images.inc()
-        for stage, histogram in answered.stages:
-            histogram.observe(getattr(timings, stage))
+        answered.count(event.timings, 1)
         answered.confidence.observe(event.confidence)
         self._predictions.labels(model, version, event.label).inc()
 
@@ -122,7 +138,11 @@ class Metrics:
     def _changed(self, event: ModelChanged) -> None:
         for state in ModelState:
             self._state.labels(event.model, event.version, state).set(state is event.state)
+        if (before := self._runs_on.pop((event.model, event.version), None)) is not None:
+            self._info.remove(*before)
         if event.state is ModelState.SERVING:
-            self._info.labels(event.model, event.version, event.engine, event.precision, event.device).set(1)
-        if event.state is not ModelState.LOADING:
+            now = (event.model, event.version, event.engine, event.precision, event.device)
+            self._runs_on[event.model, event.version] = now
+            self._info.labels(*now).set(1)
+        if event.state in (ModelState.SERVING, ModelState.REFUSED):
             self._loads.labels(event.state.value).inc()

@@ -5,13 +5,21 @@ is no timer, so a lone request waits for nobody, and batches grow exactly when t
 first served; whose deadline has passed or whose caller is gone is never computed.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 
 class Waiting(Protocol):
     """What the policy looks at."""
+
+    @property
+    def rows(self) -> int:
+        """How much room it takes in a batch."""
+
+    @property
+    def shape(self) -> Hashable:
+        """Only entries of equal shape share a batch."""
 
     @property
     def deadline(self) -> float | None:
@@ -35,23 +43,28 @@ class Plan(Generic[T]):
 
 
 def plan(queue: Iterable[T], now: float, most: int) -> Plan[T]:
-    """Decides about the front of `queue`, oldest first, for an engine that is free `now` and takes up to `most`."""
+    """Decides about the front of `queue`, oldest first, for an engine that is free `now` and takes up to `most` rows.
+
+    A batch ends before the first entry that does not fit: nobody is overtaken. The first always fits.
+    """
     take: list[T] = []
     expired: list[T] = []
-    seen = 0
+    seen = rows = 0
     for entry in queue:
-        if len(take) == most:
-            break
-        seen += 1
-        if entry.abandoned:
-            continue
-        if entry.deadline is not None and entry.deadline <= now:
+        late = entry.deadline is not None and entry.deadline <= now
+        if late and not entry.abandoned:
             expired.append(entry)
-        else:
+        elif not entry.abandoned:
+            if take and (rows + entry.rows > most or entry.shape != take[0].shape):
+                break
             take.append(entry)
+            rows += entry.rows
+        seen += 1
+        if rows >= most:
+            break
     return Plan(take, expired, seen)
 
 
-def padded_size(images: int, buckets: Sequence[int]) -> int:
-    """The smallest of the ascending `buckets` that holds `images`; `images` itself when there are none."""
-    return next((size for size in buckets if size >= images), images)
+def padded_size(rows: int, buckets: Sequence[int]) -> int:
+    """The smallest of the ascending `buckets` that holds `rows`; `rows` itself when there are none."""
+    return next((size for size in buckets if size >= rows), rows)

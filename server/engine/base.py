@@ -1,27 +1,12 @@
-"""The seam between batching and whatever executes the graph."""
+"""The seam between batching and whatever executes the graph: arrays in, arrays out."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-
-@dataclass(frozen=True)
-class Batch:
-    """N images for one run, each with M targets. With M = 0 no heatmap is computed, and none is paid for."""
-
-    pixels: NDArray[np.uint8]  # [N, H, W, C]
-    targets: NDArray[np.int64]  # [N, M]; -1-r means the class ranked r-th
-    methods: NDArray[np.int64]  # [N, M]; index into the manifest's explanations
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """What the graph answers for a batch."""
-
-    probabilities: NDArray[np.float32]  # [N, K]
-    heatmaps: NDArray[np.float32]  # [N, M, h, w], 0..1
+Array = NDArray[np.generic]
 
 
 class Engine(Protocol):
@@ -33,6 +18,9 @@ class Engine(Protocol):
     # Batch sizes that run well, ascending; batches are padded to the next of them. Empty: every size does.
     buckets: tuple[int, ...]
 
-    def run(self, batch: Batch) -> Outputs:
-        """Computes the outputs of a batch; raises whatever the library raises."""
+    def run(self, feeds: Mapping[str, Array], wanted: Sequence[str]) -> list[Array]:
+        """Computes the outputs `wanted`, and no others where that saves anything, in their order.
+
+        `feeds` has an array [N, ...] for every input that they need; raises whatever the library raises.
+        """
         ...

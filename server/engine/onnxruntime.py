@@ -1,19 +1,20 @@
 """ONNX Runtime, on CUDA when there is a GPU and on the CPU otherwise.
 
-A bundle has two graphs with the same weights, and each gets a session: one that explains, and one without the backward
-pass for the batches in which nobody asked for an explanation (exporter.graphs says why and has the figures).
+An image classifier has two graphs with the same weights, and each gets a session: one without the backward pass for the batches
+in which nobody asked for an explanation, and one that explains (exporter.graphs says why and has the figures).
 
 Threads do not spin between runs: a spinning pool would take the cores from decoding and from the event loop.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import onnxruntime as ort
-from numpy.typing import NDArray
 
 from server.config import Device
-from server.engine.base import Batch, Outputs
+from server.engine.base import Array
 
 
 class OnnxRuntimeEngine:
@@ -21,33 +22,36 @@ class OnnxRuntimeEngine:
 
     name = "onnxruntime"
 
-    def __init__(
-        self, explaining: Path, predicting: Path, precision: str, device: Device, threads: int, max_batch: int
-    ) -> None:
-        """Compiles both graphs; `threads` is for the operators of one run.
+    def __init__(self, graphs: Sequence[Path], precision: str, device: Device, threads: int, max_batch: int) -> None:
+        """Compiles the graphs, the cheapest first: a run takes the first that has all outputs that are wanted.
 
-        Raises RuntimeError when `device` is cuda and no GPU can be used.
+        `threads` is for the operators of one run. Raises RuntimeError when `device` is cuda and no GPU can be used.
         """
-        self._explaining, self._predicting = (session(path, device, threads) for path in (explaining, predicting))
-        self._asks_for_methods = any(value.name == "methods" for value in self._explaining.get_inputs())
-        self._without = (0, *self._explaining.get_outputs()[1].shape[2:])
+        sessions = [session(path, device, threads) for path in graphs]
+        self._graphs = [_Graph(each, _names(each.get_inputs()), set(_names(each.get_outputs()))) for each in sessions]
         self.precision = precision
-        self.device = "cuda" if "CUDAExecutionProvider" in self._explaining.get_providers() else "cpu"
+        self.device = "cuda" if "CUDAExecutionProvider" in sessions[0].get_providers() else "cpu"
         if device is Device.CUDA and self.device != "cuda":
             raise RuntimeError("device cuda was asked for, but ONNX Runtime cannot use a GPU here; see its log above")
         # CUDA plans kernels and memory anew for each new shape; the CPU takes every size equally well.
         self.buckets = _powers_of_two(max_batch) if self.device == "cuda" else ()
 
-    def run(self, batch: Batch) -> Outputs:
-        """Computes probabilities and, for each target, a heatmap."""
-        feeds: dict[str, NDArray[np.generic]] = {"pixels": batch.pixels}
-        if not batch.targets.size:
-            (probabilities,) = self._predicting.run(["probabilities"], feeds)
-            return Outputs(probabilities, np.empty((len(batch.pixels), *self._without), np.float32))
-        feeds["targets"] = batch.targets
-        if self._asks_for_methods:
-            feeds["methods"] = batch.methods
-        return Outputs(*self._explaining.run(["probabilities", "heatmaps"], feeds))
+    def run(self, feeds: Mapping[str, Array], wanted: Sequence[str]) -> list[Array]:
+        """Computes the outputs `wanted`, in their order."""
+        graph = next(graph for graph in self._graphs if graph.outputs.issuperset(wanted))
+        answers: list[Array] = graph.session.run(list(wanted), {name: feeds[name] for name in graph.inputs})
+        return answers
+
+
+@dataclass(frozen=True)
+class _Graph:
+    session: ort.InferenceSession
+    inputs: list[str]
+    outputs: set[str]
+
+
+def _names(values: Sequence[Any]) -> list[str]:
+    return [value.name for value in values]
 
 
 def session(model: Path, device: Device, threads: int) -> ort.InferenceSession:

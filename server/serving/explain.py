@@ -7,7 +7,7 @@ from PIL import Image
 from bundle import preprocess
 from bundle.manifest import Manifest
 from bundle.preprocess import Sample
-from server.batching.batcher import Output
+from server.batching.items import ImageResult
 from server.errors import InvalidRequestError
 from server.serving import render
 from server.serving.jobs import ClassIndex, ClassLabel, EncodedImage, Explain, Grid, HeatmapFormat, RawImage, Target
@@ -58,10 +58,10 @@ def _target_code(target: Target, labels: list[str]) -> int:
     return number if isinstance(target, ClassIndex) else -1 - number
 
 
-def grids(output: Output, sample: Sample, manifest: Manifest) -> list[Grid]:
+def grids(result: ImageResult, sample: Sample, manifest: Manifest) -> list[Grid]:
     """The heatmaps with their place in the upright picture, of which the sample shows a view."""
     box = sample.view.to_picture(manifest.feature_map.extent, manifest.input_shape)
-    return [Grid(heatmap, box) for heatmap in output.heatmaps]
+    return [Grid(heatmap, box) for heatmap in result.heatmaps]
 
 
 def draw(

@@ -12,28 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bundle.errors import BundleError
-from bundle.manifest import Manifest, Provenance
+from bundle.files import MANIFEST_SUM
+from bundle.manifest import TensorManifest
 from server.batching.batcher import Batcher
+from server.batching.items import Images, Tensors
 from server.config import Settings
-from server.engine.base import Engine
 from server.errors import ModelNotFoundError, UnavailableError
 from server.events import BatchDone, Events, ModelChanged, ModelState
-from server.serving.jobs import ModelStatus, Running
+from server.serving.jobs import ModelStatus
 from server.serving.loading import load
+from server.serving.models import ServedClassifier, ServedModel, ServedTensors, running
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class ServedModel:
-    """A version in service."""
-
-    name: str
-    version: int
-    manifest: Manifest
-    engine: Engine
-    batcher: Batcher
-    loaded_at: float  # Unix time, seconds
+_SERVED = (ServedClassifier, ServedTensors)
 
 
 @dataclass(frozen=True)
@@ -50,14 +42,43 @@ class Repository:
         self._events = events
         self._clock = clock
         self._models: dict[str, dict[int, ServedModel | _NotServed]] = {}
+        self._changing = asyncio.Lock()  # one load or unload at a time
 
     async def load_all(self) -> None:
         """Loads every bundle found, one after the other; returns when each is in service or refused."""
-        found = find_bundles(self._settings.models)
-        for name, version, _ in found:
-            self._enter(name, version, _NotServed(ModelState.LOADING, ""))
-        for name, version, folder in found:
-            self._enter(name, version, await self._load(name, version, folder))
+        async with self._changing:
+            found = find_bundles(self._settings.models)
+            for name, version, _ in found:
+                self._enter(name, version, _NotServed(ModelState.LOADING, ""))
+            for name, version, folder in found:
+                self._enter(name, version, await self._load(name, version, folder))
+
+    async def load(self, name: str) -> None:
+        """Brings the versions of a model that are on disk into service, and takes out those that are not there any more.
+
+        A version in service whose bundle is the same stays as it is; one whose bundle is another is replaced when the new
+        one is good, without a gap. Raises ModelNotFoundError when there is neither a bundle nor a version of that name, and
+        UnavailableError with the reason when no version is in service afterwards.
+        """
+        async with self._changing:
+            found = {version: folder for known, version, folder in find_bundles(self._settings.models) if known == name}
+            if not found and name not in self._models:
+                raise ModelNotFoundError(f"no bundle of a model {name!r} under {self._settings.models}")
+            for version in set(self._models.get(name, {})) - set(found):
+                await self._retire(name, version, "its bundle is gone")
+            for version, folder in sorted(found.items()):
+                await self._renew(name, version, folder)
+        if not self.is_serving(name):
+            refused = max(self._models[name].items())[1]
+            reason = refused.reason if isinstance(refused, _NotServed) else ""
+            raise UnavailableError(f"model {name!r} could not be loaded: {reason}")
+
+    async def unload(self, name: str) -> None:
+        """Takes every version of a model out of service; what they have is finished first. Raises ModelNotFoundError."""
+        async with self._changing:
+            self.number(name, None)
+            for version in sorted(self._models[name]):
+                await self._retire(name, version, "unloaded on request")
 
     async def close(self) -> None:
         """Finishes what the batchers have and frees the engines."""
@@ -67,11 +88,11 @@ class Repository:
     def served(self) -> list[ServedModel]:
         """The versions in service."""
         entries = (entry for versions in self._models.values() for entry in versions.values())
-        return [entry for entry in entries if isinstance(entry, ServedModel)]
+        return [entry for entry in entries if isinstance(entry, _SERVED)]
 
     def is_serving(self, name: str) -> bool:
         """Whether some version of the model is in service."""
-        return any(isinstance(entry, ServedModel) for entry in self._models.get(name, {}).values())
+        return any(isinstance(entry, _SERVED) for entry in self._models.get(name, {}).values())
 
     def number(self, name: str, version: int | None) -> int:
         """The number of the version that a request means, whatever its state. Raises ModelNotFoundError."""
@@ -93,7 +114,7 @@ class Repository:
         """
         number = self.number(name, version)
         entry = self._models[name][number]
-        if isinstance(entry, ServedModel):
+        if isinstance(entry, _SERVED):
             return entry
         which = f"model {name!r}" if version is None else f"model {name!r} version {version}"
         raise UnavailableError(f"{which} is {entry.state}{': ' if entry.reason else ''}{entry.reason}")
@@ -111,8 +132,32 @@ class Repository:
             for version, entry in sorted(versions.items())
         ]
 
+    async def _renew(self, name: str, version: int, folder: Path) -> None:
+        """Loads a version unless the very same bundle is in service."""
+        before = self._models.get(name, {}).get(version)
+        if isinstance(before, _SERVED):
+            if before.fingerprint == _fingerprint(folder):
+                return
+        else:
+            self._enter(name, version, _NotServed(ModelState.LOADING, ""))
+        after = await self._load(name, version, folder)
+        if isinstance(before, _SERVED):
+            if isinstance(after, _NotServed):
+                return  # a bad bundle leaves the old one in service
+            self._enter(name, version, after)
+            await before.batcher.close()
+        else:
+            self._enter(name, version, after)
+
+    async def _retire(self, name: str, version: int, reason: str) -> None:
+        entry = self._models[name][version]
+        self._enter(name, version, _NotServed(ModelState.UNLOADED, reason))
+        if isinstance(entry, _SERVED):
+            await entry.batcher.close()
+
     async def _load(self, name: str, version: int, folder: Path) -> ServedModel | _NotServed:
         started = self._clock()
+        fingerprint = _fingerprint(folder)
         try:
             loaded = await asyncio.to_thread(load, folder, self._settings)
         except BundleError as error:
@@ -130,12 +175,15 @@ class Repository:
         def on_batch(images: int, seconds: float) -> None:
             self._events.emit(BatchDone(name, str(version), images, seconds))
 
-        batcher = Batcher(engine, self._settings.max_batch, self._clock, on_batch, f"{name}/{version}")
-        return ServedModel(name, version, loaded.manifest, engine, batcher, time.time())
+        common = (self._settings.max_batch, self._clock, on_batch, f"{name}/{version}")
+        served = (name, version, engine, time.time(), fingerprint)
+        if isinstance(loaded.manifest, TensorManifest):
+            return ServedTensors(*served, loaded.manifest, Batcher(engine, Tensors(), *common))
+        return ServedClassifier(*served, loaded.manifest, Batcher(engine, Images(), *common))
 
     def _enter(self, name: str, version: int, entry: ServedModel | _NotServed) -> None:
         self._models.setdefault(name, {})[version] = entry
-        if isinstance(entry, ServedModel):
+        if isinstance(entry, _SERVED):
             engine = entry.engine
             change = ModelChanged(
                 name, str(version), ModelState.SERVING, "", engine.name, engine.precision, engine.device
@@ -146,8 +194,8 @@ class Repository:
 
     def _status(self, name: str, version: int, entry: ServedModel | _NotServed) -> ModelStatus:
         is_default = version == _default(self._models[name])
-        if isinstance(entry, ServedModel):
-            return ModelStatus(name, version, ModelState.SERVING, "", is_default, _running(entry))
+        if isinstance(entry, _SERVED):
+            return ModelStatus(name, version, ModelState.SERVING, "", is_default, running(entry))
         return ModelStatus(name, version, entry.state, entry.reason, is_default=False, running=None)
 
 
@@ -163,27 +211,13 @@ def find_bundles(models: Path) -> list[tuple[str, int, Path]]:
 
 def _default(versions: dict[int, ServedModel | _NotServed]) -> int:
     """The highest version in service; without one, the highest, so that its reason can be told."""
-    served = [version for version, entry in versions.items() if isinstance(entry, ServedModel)]
+    served = [version for version, entry in versions.items() if isinstance(entry, _SERVED)]
     return max(served or versions)
 
 
-def _running(model: ServedModel) -> Running:
-    manifest = model.manifest
-    return Running(
-        kind=manifest.kind,
-        labels=tuple(manifest.labels),
-        explanations=tuple(manifest.explanations),
-        input_shape=manifest.input_shape,
-        heatmap_shape=(manifest.feature_map.height, manifest.feature_map.width),
-        max_batch=model.batcher.max_batch,
-        engine=model.engine.name,
-        precision=model.engine.precision,
-        device=model.engine.device,
-        loaded_at=model.loaded_at,
-        provenance=_flat(manifest.provenance),
-    )
-
-
-def _flat(provenance: Provenance) -> dict[str, str]:
-    libraries = {f"library.{name}": version for name, version in provenance.libraries.items()}
-    return {"source": provenance.source, "created": provenance.created} | provenance.details | libraries
+def _fingerprint(folder: Path) -> str:
+    """What tells one bundle from another: the checksum of its manifest, which has the checksums of all else."""
+    try:
+        return (folder / MANIFEST_SUM).read_text()
+    except (OSError, UnicodeDecodeError):
+        return ""  # such a bundle is refused anyway

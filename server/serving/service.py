@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from bundle import preprocess
 from bundle.errors import PictureError
 from bundle.preprocess import Sample, View
-from server.batching.batcher import Output
+from server.batching.items import ImageItem, ImageResult
 from server.errors import (
     DeadlineError,
     InternalError,
@@ -28,8 +28,8 @@ from server.errors import (
     OverloadedError,
     ServerError,
 )
-from server.events import Events, ImageAnswered, ImagesFailed, Outcome, Timings
-from server.serving import explain
+from server.events import Events, ImageAnswered, ImagesFailed, Outcome, TensorsAnswered, Timings
+from server.serving import explain, tensors
 from server.serving.admission import Admission
 from server.serving.jobs import (
     Answer,
@@ -42,8 +42,10 @@ from server.serving.jobs import (
     Prediction,
     Question,
     RawImage,
+    TensorAnswer,
+    TensorJob,
 )
-from server.serving.repository import ServedModel
+from server.serving.models import ServedClassifier, ServedModel, ServedTensors
 
 log = logging.getLogger(__name__)
 
@@ -72,13 +74,19 @@ class Models(Protocol):
         """Every version of every model, by name and number."""
         ...
 
+    async def load(self, name: str) -> None:
+        """Brings what is on disk into service; raises ModelNotFoundError or UnavailableError."""
+
+    async def unload(self, name: str) -> None:
+        """Takes a model out of service; raises ModelNotFoundError."""
+
 
 @dataclass(frozen=True)
 class _Task:
     """One image of a job, with what was settled for the whole job."""
 
     job: ClassifyJob
-    model: ServedModel
+    model: ServedClassifier
     question: Question
     targets: tuple[int, ...]  # as the graph takes them: -1-r is the class ranked r-th
     method: int  # as the graph takes it: an index into the manifest's explanations
@@ -131,6 +139,8 @@ class Serving:
         Raises a ServerError otherwise only for what concerns the whole request: model, targets, admission.
         """
         model = self._models.resolve(job.model, job.version)
+        if isinstance(model, ServedTensors):
+            raise InvalidRequestError(f"model {job.model!r} takes no images; ask it by the Open Inference Protocol")
         if not job.questions:
             raise InvalidRequestError("images: the request has none; send at least one")
         tasks = [_task(job, model, question) for question in job.questions]
@@ -146,8 +156,35 @@ class Serving:
             raise errors[0]
         return Classification(job.request_id, model.name, model.version, tuple(results))
 
+    async def infer(self, job: TensorJob) -> TensorAnswer:
+        """Answers a job for a model that takes no images, as a whole. Raises ServerError."""
+        model = self._models.resolve(job.model, job.version)
+        if isinstance(model, ServedClassifier):
+            raise InvalidRequestError(f"model {job.model!r} takes images, as `pixels` or as `image`")
+        rows = tensors.check(job, model)
+        size_bytes = sum(array.nbytes for array in job.inputs.values())
+        try:
+            with self._admission.admit(rows, size_bytes, self._retry_after(model)):
+                answer = await tensors.answer(job, model, self._clock)
+        except ServerError as error:
+            self._failed(model, _outcome(error), rows)
+            raise
+        except asyncio.CancelledError:
+            self._failed(model, "expired" if self._is_late(job) else "cancelled", rows)
+            raise
+        self._events.emit(TensorsAnswered(model.name, str(model.version), answer.timings, rows))
+        return answer
+
+    async def load(self, name: str) -> None:
+        """Brings a model's versions on disk into service. Raises ModelNotFoundError or UnavailableError with the reason."""
+        await self._models.load(name)
+
+    async def unload(self, name: str) -> None:
+        """Takes a model out of service; what it has in work is finished. Raises ModelNotFoundError."""
+        await self._models.unload(name)
+
     def _retry_after(self, model: ServedModel) -> float:
-        return max(_LEAST_RETRY_SECONDS, self._admission.images * model.batcher.seconds_per_image)
+        return max(_LEAST_RETRY_SECONDS, self._admission.images * model.batcher.seconds_per_row)
 
     async def _settle(self, task: _Task) -> Answer | ServerError:
         """The answer for one image or its error, counted either way."""
@@ -177,10 +214,11 @@ class Serving:
         decoded = self._clock()
         if self._is_late(task.job):
             raise DeadlineError("the deadline passed while the image was decoded")
-        output = await task.model.batcher.submit(sample.pixels, task.targets, task.method, task.job.deadline)
+        output = await task.model.batcher.submit(ImageItem(sample.pixels, task.targets, task.method), task.job.deadline)
         inferred = self._clock()
-        ranking = np.argsort(-output.probabilities, kind="stable")
-        explanations = await self._explanations(task, sample, output, ranking)
+        result = output.result
+        ranking = np.argsort(-result.probabilities, kind="stable")
+        explanations = await self._explanations(task, sample, result, ranking)
         done = self._clock()
         timings = Timings(
             decode_seconds=decoded - start,
@@ -188,11 +226,11 @@ class Serving:
             infer_seconds=output.infer_seconds,
             render_seconds=done - inferred,
             total_seconds=done - task.job.received,
-            batch_images=output.batch_images,
+            batch_images=output.batch_rows,
         )
         labels = task.model.manifest.labels
-        top = tuple(_prediction(int(index), labels, output) for index in ranking[: task.job.top_k])
-        return Answer(output.probabilities, top, explanations, timings)
+        top = tuple(_prediction(int(index), labels, result) for index in ranking[: task.job.top_k])
+        return Answer(result.probabilities, top, explanations, timings)
 
     async def _sample(self, task: _Task) -> Sample:
         spec, image = task.model.manifest.preprocess, task.question.image
@@ -204,12 +242,12 @@ class Serving:
             raise InvalidImageError(str(error)) from error
 
     async def _explanations(
-        self, task: _Task, sample: Sample, output: Output, ranking: NDArray[np.int64]
+        self, task: _Task, sample: Sample, result: ImageResult, ranking: NDArray[np.int64]
     ) -> tuple[Explanation, ...]:
         if task.question.explain is None:
             return ()
         form, labels = task.question.explain.format, task.model.manifest.labels
-        grids = explain.grids(output, sample, task.model.manifest)
+        grids = explain.grids(result, sample, task.model.manifest)
         heatmaps: Sequence[Grid | bytes] = grids
         if form is not HeatmapFormat.GRID:
             heatmaps = await self._in_worker(
@@ -218,21 +256,21 @@ class Serving:
         classes = [int(ranking[-1 - code]) if code < 0 else code for code in task.targets]
         method = task.model.manifest.explanations[task.method]
         return tuple(
-            Explanation(_prediction(index, labels, output), method, heatmap)
+            Explanation(_prediction(index, labels, result), method, heatmap)
             for index, heatmap in zip(classes, heatmaps, strict=True)
         )
 
     async def _in_worker(self, function: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._workers, function, *arguments)
 
-    def _is_late(self, job: ClassifyJob) -> bool:
+    def _is_late(self, job: ClassifyJob | TensorJob) -> bool:
         return job.deadline is not None and job.deadline <= self._clock()
 
     def _failed(self, model: ServedModel, outcome: Outcome, images: int) -> None:
         self._events.emit(ImagesFailed(model.name, str(model.version), outcome, images))
 
 
-def _task(job: ClassifyJob, model: ServedModel, question: Question) -> _Task:
+def _task(job: ClassifyJob, model: ServedClassifier, question: Question) -> _Task:
     """Raises InvalidRequestError for a class or a method that the model does not have."""
     targets = explain.target_codes(question.explain, model.manifest.labels)
     return _Task(job, model, question, targets, explain.method_code(question.explain, model.manifest.explanations))
@@ -258,8 +296,8 @@ def _raw_sample(image: RawImage, shape: tuple[int, int, int]) -> Sample:
     return Sample(pixels, View((width, height), (0.0, 0.0, float(width), float(height))))
 
 
-def _prediction(index: int, labels: list[str], output: Output) -> Prediction:
-    return Prediction(index, labels[index], float(output.probabilities[index]))
+def _prediction(index: int, labels: list[str], result: ImageResult) -> Prediction:
+    return Prediction(index, labels[index], float(result.probabilities[index]))
 
 
 def _outcome(error: ServerError) -> Outcome:

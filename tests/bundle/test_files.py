@@ -12,7 +12,7 @@ from tests.bundle.folders import NAMES, UNSEALED, edit_manifest, sealed
 
 
 def test_a_sealed_bundle_verifies_and_returns_its_manifest(tmp_path: Path) -> None:
-    manifest = files.verify(sealed(tmp_path))
+    manifest = files.verify_classifier(sealed(tmp_path))
     assert manifest.labels == UNSEALED.labels
     assert set(manifest.files) == set(NAMES) - {MANIFEST, files.MANIFEST_SUM}
 

@@ -63,7 +63,7 @@ def drop_a_key(folder: Path, key: str) -> None:
 
 def falsify_golden(folder: Path) -> None:
     """Seals a bundle whose golden probabilities are not what the model gives."""
-    document = manifest.read(folder)
+    document = manifest.read_classifier(folder)
     samples = golden.read(folder, document)
     golden.write(folder, replace(samples, probabilities=np.roll(samples.probabilities, 1, axis=1)))
     files.seal(folder, document)

@@ -2,10 +2,11 @@
 
 import asyncio
 import threading
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from server.engine.base import Batch, Outputs
+from server.engine.base import Array
 
 
 class ManualClock:
@@ -25,21 +26,24 @@ class GatedEngine:
 
     def __init__(self, buckets: tuple[int, ...] = ()) -> None:
         self.buckets = buckets
-        self.batches: list[Batch] = []
+        self.batches: list[Mapping[str, Array]] = []  # what each run was fed
         self._entered = threading.Semaphore(0)
         self._permits = threading.Semaphore(0)
         self._failure: Exception | None = None
 
-    def run(self, batch: Batch) -> Outputs:
-        self.batches.append(batch)
+    def run(self, feeds: Mapping[str, Array], wanted: Sequence[str]) -> list[Array]:
+        self.batches.append(feeds)
         self._entered.release()
         self._permits.acquire()
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
-        value = batch.pixels.reshape(len(batch.pixels), -1)[:, :1].astype(np.float32) / 255
-        probabilities = np.concatenate([value, 1 - value], axis=1)
-        return Outputs(probabilities, np.full((*batch.targets.shape, 2, 2), 0.5, np.float32))
+        pixels = feeds["pixels"]
+        value = pixels.reshape(len(pixels), -1)[:, :1].astype(np.float32) / 255
+        outputs: list[Array] = [np.concatenate([value, 1 - value], axis=1)]
+        if "heatmaps" in wanted:
+            outputs.append(np.full((*feeds["targets"].shape, 2, 2), 0.5, np.float32))
+        return outputs
 
     def fail_next(self, failure: Exception) -> None:
         """The run that is released next raises this."""

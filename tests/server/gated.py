@@ -13,11 +13,12 @@ from bundle import manifest
 from proto import classifier_pb2 as pb
 from proto import classifier_pb2_grpc as rpc
 from server.batching.batcher import Batcher
+from server.batching.items import Images
 from server.errors import ModelNotFoundError
 from server.events import Event, Events, ModelState
 from server.serving.admission import Admission
 from server.serving.jobs import ModelStatus
-from server.serving.repository import ServedModel
+from server.serving.models import ServedClassifier, ServedModel
 from server.serving.service import Serving
 from server.transport import grpc_server
 from server.transport.calls import Calls
@@ -52,6 +53,12 @@ class OneModel:
     def statuses(self) -> list[ModelStatus]:
         return [self.status(MODEL, 1)]
 
+    async def load(self, name: str) -> None:
+        self.status(name, None)
+
+    async def unload(self, name: str) -> None:
+        self.status(name, None)
+
 
 @dataclass
 class Gated:
@@ -71,12 +78,12 @@ class Gated:
 @asynccontextmanager
 async def gated_serving(folder: Path, max_images: int = 8, max_bytes: int = 1 << 20) -> AsyncIterator[Gated]:
     """A Serving of one model whose engine waits for the test."""
-    spec = manifest.read(
+    spec = manifest.read_classifier(
         make_bundle(folder / "1", kind="binary", labels=LABELS, height=HEIGHT, width=WIDTH, colour="grey")
     )
     engine, clock, bus = GatedEngine(), ManualClock(), Events()
-    batcher = Batcher(engine, 8, clock, lambda *_: None, MODEL)
-    models = OneModel(ServedModel(MODEL, 1, spec, engine, batcher, 0.0))
+    batcher = Batcher(engine, Images(), 8, clock, lambda *_: None, MODEL)
+    models = OneModel(ServedClassifier(MODEL, 1, engine, 0.0, "", spec, batcher))
     with ThreadPoolExecutor(2) as workers:
         serving = Serving(models, Admission(max_images, max_bytes), workers, bus, clock, 10_000)
         gated = Gated(serving, engine, clock, bus=bus)

@@ -8,15 +8,19 @@ import numpy as np
 import pytest
 
 from server.batching.batcher import Batcher, Output
+from server.batching.items import ImageItem, ImageResult, Images
 from server.errors import DeadlineError, InternalError, UnavailableError
 from tests.server.fakes import GatedEngine, ManualClock
 
 ENOUGH = 1000
 
+ImageBatcher = Batcher[ImageItem, ImageResult]
+ImageOutput = Output[ImageResult]
+
 
 @asynccontextmanager
-async def batching(engine: GatedEngine, clock: ManualClock, most: int = 8) -> AsyncIterator[Batcher]:
-    batcher = Batcher(engine, most, clock, lambda *_: None, "test")
+async def batching(engine: GatedEngine, clock: ManualClock, most: int = 8) -> AsyncIterator[ImageBatcher]:
+    batcher = Batcher(engine, Images(), most, clock, lambda *_: None, "test")
     try:
         yield batcher
     finally:
@@ -25,12 +29,14 @@ async def batching(engine: GatedEngine, clock: ManualClock, most: int = 8) -> As
 
 
 def submit(
-    batcher: Batcher, value: int, targets: tuple[int, ...] = (), deadline: float | None = None, method: int = 0
-) -> asyncio.Task[Output]:
-    return asyncio.ensure_future(batcher.submit(np.full((2, 2, 1), value, np.uint8), targets, method, deadline))
+    batcher: ImageBatcher, value: int, targets: tuple[int, ...] = (), deadline: float | None = None, method: int = 0
+) -> asyncio.Task[ImageOutput]:
+    return asyncio.ensure_future(
+        batcher.submit(ImageItem(np.full((2, 2, 1), value, np.uint8), targets, method), deadline)
+    )
 
 
-async def queue_behind(engine: GatedEngine, batcher: Batcher, count: int) -> tuple[asyncio.Task[Output], ...]:
+async def queue_behind(engine: GatedEngine, batcher: ImageBatcher, count: int) -> tuple[asyncio.Task[ImageOutput], ...]:
     """Keeps the engine busy with one image, and `count` others waiting."""
     first = submit(batcher, 1)
     await engine.entered()
@@ -40,7 +46,7 @@ async def queue_behind(engine: GatedEngine, batcher: Batcher, count: int) -> tup
 
 
 def sizes(engine: GatedEngine) -> list[int]:
-    return [len(batch.pixels) for batch in engine.batches]
+    return [len(batch["pixels"]) for batch in engine.batches]
 
 
 async def test_a_lone_image_runs_at_once_and_alone() -> None:
@@ -49,7 +55,7 @@ async def test_a_lone_image_runs_at_once_and_alone() -> None:
         answer = submit(batcher, 255)
         await engine.entered()
         engine.release()
-        assert (await answer).probabilities.tolist() == [1.0, 0.0]
+        assert (await answer).result.probabilities.tolist() == [1.0, 0.0]
     assert sizes(engine) == [1]
 
 
@@ -60,7 +66,7 @@ async def test_what_arrives_while_the_engine_runs_becomes_the_next_batch() -> No
         engine.release(ENOUGH)
         outputs = await asyncio.gather(*answers)
     assert sizes(engine) == [1, 5]
-    assert [output.batch_images for output in outputs] == [1, 5, 5, 5, 5, 5]
+    assert [output.batch_rows for output in outputs] == [1, 5, 5, 5, 5, 5]
 
 
 async def test_every_caller_gets_the_answer_to_its_own_image() -> None:
@@ -69,7 +75,7 @@ async def test_every_caller_gets_the_answer_to_its_own_image() -> None:
         answers = await queue_behind(engine, batcher, 7)
         engine.release(ENOUGH)
         outputs = await asyncio.gather(*answers)
-    assert [round(255 * float(output.probabilities[0])) for output in outputs] == [1, 10, 11, 12, 13, 14, 15, 16]
+    assert [round(255 * float(output.result.probabilities[0])) for output in outputs] == [1, 10, 11, 12, 13, 14, 15, 16]
 
 
 async def test_a_cancelled_caller_does_not_disturb_its_batch_mates() -> None:
@@ -81,7 +87,7 @@ async def test_a_cancelled_caller_does_not_disturb_its_batch_mates() -> None:
         gone.cancel()
         engine.release(ENOUGH)
         outputs = await asyncio.gather(first, before, after)
-    assert [round(255 * float(output.probabilities[0])) for output in outputs] == [1, 10, 12]
+    assert [round(255 * float(output.result.probabilities[0])) for output in outputs] == [1, 10, 12]
 
 
 async def test_an_image_cancelled_in_the_queue_is_never_computed() -> None:
@@ -93,7 +99,7 @@ async def test_an_image_cancelled_in_the_queue_is_never_computed() -> None:
         engine.release(ENOUGH)
         await asyncio.gather(first, stays)
     assert sizes(engine) == [1, 1]
-    assert engine.batches[1].pixels[0, 0, 0, 0] == 11
+    assert engine.batches[1]["pixels"][0, 0, 0, 0] == 11
 
 
 async def test_an_image_that_expires_in_the_queue_is_never_computed() -> None:
@@ -121,7 +127,7 @@ async def test_an_engine_that_fails_fails_its_batch_only() -> None:
         with pytest.raises(InternalError) as raised:
             await unlucky
         assert "0xdead" not in str(raised.value)
-        assert round(255 * float((await lucky).probabilities[0])) == 2
+        assert round(255 * float((await lucky).result.probabilities[0])) == 2
 
 
 async def test_a_batch_without_targets_asks_the_engine_for_no_heatmaps() -> None:
@@ -130,8 +136,8 @@ async def test_a_batch_without_targets_asks_the_engine_for_no_heatmaps() -> None
         answers = await queue_behind(engine, batcher, 1)
         engine.release(ENOUGH)
         outputs = await asyncio.gather(*answers)
-    assert engine.batches[0].targets.shape == (1, 0)
-    assert len(outputs[0].heatmaps) == 0
+    assert set(engine.batches[0]) == {"pixels"}
+    assert len(outputs[0].result.heatmaps) == 0
 
 
 async def test_each_image_gets_as_many_heatmaps_as_it_asked_for() -> None:
@@ -143,8 +149,8 @@ async def test_each_image_gets_as_many_heatmaps_as_it_asked_for() -> None:
         engine.release(ENOUGH)
         outputs = await asyncio.gather(*answers)
         await first
-    assert [len(output.heatmaps) for output in outputs] == [1, 0, 3]
-    assert engine.batches[1].targets.tolist() == [[-1, -1, -1], [-1, -1, -1], [-1, 0, 1]]
+    assert [len(output.result.heatmaps) for output in outputs] == [1, 0, 3]
+    assert engine.batches[1]["targets"].tolist() == [[-1, -1, -1], [-1, -1, -1], [-1, 0, 1]]
 
 
 async def test_batch_mates_may_be_explained_by_different_methods() -> None:
@@ -155,7 +161,7 @@ async def test_batch_mates_may_be_explained_by_different_methods() -> None:
         await asyncio.sleep(0)
         engine.release(ENOUGH)
         await asyncio.gather(first, *answers)
-    assert engine.batches[1].methods.tolist() == [[1, 1], [2, 2], [0, 0]]
+    assert engine.batches[1]["methods"].tolist() == [[1, 1], [2, 2], [0, 0]]
 
 
 async def test_padding_rows_are_computed_but_never_answered() -> None:
@@ -165,7 +171,7 @@ async def test_padding_rows_are_computed_but_never_answered() -> None:
         engine.release(ENOUGH)
         outputs = await asyncio.gather(*answers)
     assert sizes(engine) == [1, 4]
-    assert [output.batch_images for output in outputs[1:]] == [3, 3, 3]
+    assert [output.batch_rows for output in outputs[1:]] == [3, 3, 3]
 
 
 async def test_closing_finishes_what_is_queued() -> None:
@@ -203,9 +209,9 @@ async def test_time_in_queue_and_in_engine_are_told_apart() -> None:
 async def test_the_time_per_image_is_learnt_from_the_batches() -> None:
     engine, clock = GatedEngine(), ManualClock()
     async with batching(engine, clock) as batcher:
-        assert batcher.seconds_per_image == 0
+        assert batcher.seconds_per_row == 0
         (first,) = await queue_behind(engine, batcher, 0)
         clock.now += 0.5
         engine.release(ENOUGH)
         await first
-        assert batcher.seconds_per_image == 0.5
+        assert batcher.seconds_per_row == 0.5

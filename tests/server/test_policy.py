@@ -12,6 +12,8 @@ class Entry:
     name: str
     deadline: float | None = None
     abandoned: bool = False
+    rows: int = 1
+    shape: tuple[int, ...] = ()
 
 
 def test_an_idle_engine_takes_all_that_is_there_oldest_first() -> None:
@@ -66,3 +68,20 @@ def test_a_batch_is_padded_to_the_next_bucket(images: int, size: int) -> None:
 
 def test_an_engine_without_buckets_gets_the_exact_size() -> None:
     assert padded_size(5, ()) == 5
+
+
+def test_a_batch_ends_before_the_entry_that_does_not_fit_and_nobody_is_overtaken() -> None:
+    entries = [Entry("two", rows=2), Entry("three", rows=3), Entry("one", rows=1)]
+    decision = plan(entries, now=0.0, most=4)
+    assert decision.take == entries[:1]
+    assert decision.seen == 1
+
+
+def test_an_entry_larger_than_a_batch_runs_alone() -> None:
+    entries = [Entry("large", rows=9), Entry("one")]
+    assert plan(entries, now=0.0, most=4).take == entries[:1]
+
+
+def test_only_equal_shapes_share_a_batch() -> None:
+    entries = [Entry("short", shape=(5,)), Entry("short too", shape=(5,)), Entry("long", shape=(7,))]
+    assert plan(entries, now=0.0, most=8).take == entries[:2]

@@ -75,7 +75,9 @@ async def test_a_cancelled_call_frees_its_place_and_its_image_is_never_computed(
         gated.engine.release(10)
         assert len((await first).results) == len((await third).results) == 1
     assert gated.outcomes() == ["cancelled"]
-    computed = [int(batch.pixels[row, 0, 0, 0]) for batch in gated.engine.batches for row in range(len(batch.pixels))]
+    computed = [
+        int(batch["pixels"][row, 0, 0, 0]) for batch in gated.engine.batches for row in range(len(batch["pixels"]))
+    ]
     assert 2 not in computed
 
 
@@ -89,7 +91,7 @@ async def test_a_request_that_expires_in_the_queue_is_never_computed(tmp_path: P
         gated.engine.release(10)
         await first
     assert late.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-    assert [len(batch.pixels) for batch in gated.engine.batches] == [1]
+    assert [len(batch["pixels"]) for batch in gated.engine.batches] == [1]
 
 
 async def test_an_engine_fault_tells_the_caller_where_to_look_and_nothing_else(tmp_path: Path) -> None:

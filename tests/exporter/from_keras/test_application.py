@@ -25,7 +25,7 @@ def test_an_architecture_becomes_a_bundle_with_what_belongs_to_it(tmp_path: Path
     answer = bring("mobilenetv3small", tmp_path / "1", "--weights", "none", *SMALL)
 
     assert answer.exit_code == 0, answer.output
-    manifest = files.verify(tmp_path / "1")
+    manifest = files.verify_classifier(tmp_path / "1")
     assert manifest.labels == labels.imagenet()
     assert manifest.preprocess.shape == (64, 64, 3)
     assert (manifest.preprocess.fit, manifest.preprocess.crop) == ("cover", 0.875)
@@ -46,7 +46,7 @@ def test_weights_from_a_file_have_labels_of_their_own_and_pictures_may_too(tmp_p
     answer = bring("MobileNetV3Small", tmp_path / "1", *weights, *options, *SMALL)
 
     assert answer.exit_code == 0, answer.output
-    manifest = files.verify(tmp_path / "1")
+    manifest = files.verify_classifier(tmp_path / "1")
     assert manifest.labels == ["circle", "square", "star"]
     assert manifest.precisions[0].samples == 3
     assert manifest.provenance.source == "keras.applications.MobileNetV3Small, weights of trained.weights.h5"

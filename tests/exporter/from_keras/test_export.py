@@ -44,7 +44,7 @@ def methods(*names: str) -> list[str]:
 
 
 def test_an_exported_bundle_is_whole_and_says_where_it_comes_from(exported: Path) -> None:
-    manifest = files.verify(exported)
+    manifest = files.verify_classifier(exported)
 
     assert (manifest.kind, manifest.labels) == ("multiclass", LABELS)
     assert (manifest.feature_map.layer, manifest.feature_map.height, manifest.feature_map.channels) == ("last", 4, 4)
@@ -56,7 +56,7 @@ def test_an_exported_bundle_is_whole_and_says_where_it_comes_from(exported: Path
 
 
 def test_the_onnx_file_gives_the_golden_answers(exported: Path) -> None:
-    manifest = files.verify(exported)
+    manifest = files.verify_classifier(exported)
     answers = golden.read(exported, manifest)
     session = ort.InferenceSession(exported / "model.onnx", providers=["CPUExecutionProvider"])
 
@@ -69,7 +69,7 @@ def test_the_onnx_file_gives_the_golden_answers(exported: Path) -> None:
 def test_the_saved_model_gives_the_golden_answers(exported: Path) -> None:
     import tensorflow as tf
 
-    answers = golden.read(exported, files.verify(exported))
+    answers = golden.read(exported, files.verify_classifier(exported))
     signature = tf.saved_model.load(str(exported / "saved_model")).signatures["serving_default"]
 
     found = signature(pixels=tf.constant(answers.pixels), targets=tf.constant(answers.targets))
@@ -101,7 +101,7 @@ def test_a_chosen_layer_is_the_one_explained(run_folder: Path, tmp_path: Path) -
     answer = export(run_folder, tmp_path / "1", "--layer", "pooled", "--samples", "4")
 
     assert answer.exit_code == 0, answer.output
-    manifest = files.verify(tmp_path / "1")
+    manifest = files.verify_classifier(tmp_path / "1")
     assert (manifest.feature_map.layer, manifest.feature_map.height) == ("pooled", 2)
     assert manifest.precisions[0].samples == 4
 
@@ -158,7 +158,7 @@ def test_a_model_with_a_backbone_inside_becomes_a_bundle_with_every_method(tmp_p
     answer = export(folder, tmp_path / "1", "--samples", "4", *methods("layercam", "gradcam", "hirescam"))
 
     assert answer.exit_code == 0, answer.output
-    manifest = files.verify(tmp_path / "1")
+    manifest = files.verify_classifier(tmp_path / "1")
     assert manifest.explanations == ["layercam", "gradcam", "hirescam"]
     assert (manifest.feature_map.layer, manifest.feature_map.channels) == ("backbone/out_relu", 1280)
     names = {check.name for check in strict.read(tmp_path / "1" / "report.json", Report).checks}

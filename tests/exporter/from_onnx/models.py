@@ -73,7 +73,7 @@ def brought(folder: Path, made: onnx.ModelProto, *options: str, preprocess: str 
     """The manifest of the bundle made of a model that must be accepted."""
     answer = bring(folder, made, *options, preprocess=preprocess, labels=labels)
     assert answer.exit_code == 0, answer.output
-    return files.verify(bundle(folder))
+    return files.verify_classifier(bundle(folder))
 
 
 def refused(folder: Path, made: onnx.ModelProto, *options: str, preprocess: str = "unit", labels: int = 3) -> str:

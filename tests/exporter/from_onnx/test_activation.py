@@ -50,7 +50,7 @@ def test_an_activation_that_is_there_is_kept(body: str, wanted: str, kind: str, 
     answer = bring(tmp_path, model(body), "--activation", wanted)
 
     assert answer.exit_code == 0, answer.output
-    assert files.verify(bundle(tmp_path)).kind == kind
+    assert files.verify_classifier(bundle(tmp_path)).kind == kind
     expected, found = answers(tmp_path)
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
@@ -93,7 +93,7 @@ def test_scores_get_the_activation_that_is_chosen(
     answer = bring(tmp_path, model(SCORES), "--activation", wanted)
 
     assert answer.exit_code == 0, answer.output
-    assert files.verify(bundle(tmp_path)).kind == kind
+    assert files.verify_classifier(bundle(tmp_path)).kind == kind
     expected, found = answers(tmp_path)
     np.testing.assert_allclose(found, function(expected), atol=1e-6)
 
@@ -112,7 +112,7 @@ def test_one_sigmoid_answers_two_labels(ending: str, tmp_path: Path) -> None:
     answer = bring(tmp_path, model(BACKBONE + ending, gives=gives), "--activation", "sigmoid", labels=2)
 
     assert answer.exit_code == 0, answer.output
-    assert files.verify(bundle(tmp_path)).kind == "binary"
+    assert files.verify_classifier(bundle(tmp_path)).kind == "binary"
     scores, found = answers(tmp_path)
     positive = scores.reshape(-1) if "Sigmoid" in ending else sigmoid(scores.reshape(-1))
     np.testing.assert_allclose(found, np.stack([1 - positive, positive], axis=1), atol=1e-6)

@@ -29,7 +29,7 @@ def test_pictures_of_a_folder_are_compared_and_others_told(tmp_path: Path) -> No
 
     assert answer.exit_code == 0, answer.output
     assert "left out notes.txt: not a picture that can be read" in answer.stderr
-    assert files.verify(bundle(tmp_path)).provenance.details["pictures"] == "3 of photographs"
+    assert files.verify_classifier(bundle(tmp_path)).provenance.details["pictures"] == "3 of photographs"
 
 
 def test_no_more_pictures_are_read_than_asked_for(tmp_path: Path) -> None:

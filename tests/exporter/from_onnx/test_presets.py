@@ -57,7 +57,7 @@ def test_the_graph_does_the_arithmetic(name: str, tmp_path: Path) -> None:
 def test_presets_of_imagenet_see_what_its_evaluation_sees(name: str, crop: float, tmp_path: Path) -> None:
     assert bring(tmp_path, model(SOFTMAX), preprocess=name).exit_code == 0
 
-    spec = files.verify(bundle(tmp_path)).preprocess
+    spec = files.verify_classifier(bundle(tmp_path)).preprocess
     assert (spec.height, spec.width, spec.colour, spec.fit, spec.crop, spec.resampling) == (
         8,
         8,
@@ -73,7 +73,7 @@ def test_a_file_says_how_pictures_are_brought_to_size(tmp_path: Path) -> None:
 
     assert bring(tmp_path, model(SOFTMAX), preprocess=str(tmp_path / "own.toml")).exit_code == 0
 
-    spec = files.verify(bundle(tmp_path)).preprocess
+    spec = files.verify_classifier(bundle(tmp_path)).preprocess
     assert (spec.fit, spec.resampling, spec.background, spec.colour) == ("stretch", "bicubic", (1, 2, 3), "rgb")
 
 

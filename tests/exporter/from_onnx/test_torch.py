@@ -68,7 +68,7 @@ def test_it_sees_and_explains_like_pytorch_and_grad_cam(exporter: str, folder: P
 
 def seen(bundle: Path, pictures: Path) -> NDArray[np.uint8]:
     """The cat and the coffee as the server would show them to the model."""
-    spec = files.verify(bundle).preprocess
+    spec = files.verify_classifier(bundle).preprocess
     return np.stack([preprocess.from_bytes(path.read_bytes(), spec).pixels for path in sorted(pictures.iterdir())])
 
 
