@@ -124,13 +124,12 @@ def _on_onnx_runtime(bundle: Path) -> dict[str, Maker]:
         return make
 
     def from_one_graph(count: int, options: ort.RunOptions | None) -> Maker:
-        several = {"methods"} & {value.name for value in both.get_inputs()}
+        takes = [value.name for value in both.get_inputs()]
 
         def make(pixels: NDArray[np.uint8]) -> Call:
             targets = ranks(pixels, count)
-            feeds: dict[str, NDArray[np.generic]] = {"pixels": pixels, "targets": targets} | dict.fromkeys(
-                several, np.zeros_like(targets)
-            )
+            given: Feeds = {"pixels": pixels, "targets": targets, "methods": np.zeros_like(targets)}
+            feeds = {name: given[name] for name in takes}
             return lambda: both.run(["probabilities"], feeds, options)
 
         return make

@@ -81,7 +81,7 @@ def export(candidate: Candidate, out: Path, wanted: Wanted, step: Callable[[str]
         report = Report(schema="seethrough.report/1", samples=len(candidate.pixels), checks=checks)
         strict.write(folder / manifest.REPORT, report)
         sealed = files.seal(folder, _manifest(exported, report))
-        golden.read(folder, files.verify(folder))
+        golden.read(folder, files.verify_classifier(folder))
     return Summary(sealed, report)
 
 
