@@ -1,4 +1,4 @@
-"""`python -m exporter keras|keras-application|onnx|layers`: the command line of the exporter."""
+"""`python -m exporter keras|keras-application|onnx|tensor|layers`: the command line of the exporter."""
 
 import typer
 
@@ -21,6 +21,7 @@ def main() -> None:
 app.command("keras")(from_keras.keras)
 app.command("keras-application")(from_keras.keras_application)
 app.command("onnx")(from_onnx.onnx)
+app.command("tensor")(from_onnx.tensor)
 app.command("layers")(from_onnx.layers)
 
 if __name__ == "__main__":

@@ -67,13 +67,18 @@ def make_bundle(
 
     Exits with 2 when `out` or `methods` cannot be, and with 1 and one line of reason when the export fails.
     """
-    _check_out(out)
     wanted = Wanted(layer, _checked_methods(methods))
-    console = Console()
-    with told_in_one_line():
-        with _progress(console, [*steps, *STEPS]) as step:
-            summary = export(candidate(step), out, wanted, step)
-        _print(summary, out, console)
+    with making(out, [*steps, *STEPS]) as step:
+        summary = export(candidate(step), out, wanted, step)
+    _print(summary, out, Console())
+
+
+@contextmanager
+def making(out: Path, steps: Sequence[str]) -> Iterator[Step]:
+    """Shows the steps of making the bundle `out`, and ends as `make_bundle` does when it cannot be made."""
+    _check_out(out)
+    with told_in_one_line(), _progress(Console(), steps) as step:
+        yield step
 
 
 def parsed_size(size: str | None) -> tuple[int, int] | None:

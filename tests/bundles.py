@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from bundle.golden import Golden
 from bundle.manifest import FeatureMap, Kind, Manifest, Method, Precision, Provenance, Tolerance
 from bundle.preprocess import PreprocessSpec
 from exporter import graphs
+from exporter.from_onnx import tensors
 from exporter.gradcam import Explained, explain
 
 CHANNELS = 6
@@ -51,6 +53,38 @@ def make_bundle(
         graphs.write(explained.model, partial)
         golden.write(partial, _answers(explained, random, spec.shape))
         files.seal(partial, _manifest(explained, spec, list(labels)))
+    return folder
+
+
+def make_tensor_bundle(folder: Path, *, slope: float = 2.0) -> Path:
+    """Writes the bundle of a model without images into `folder`, which must not exist, and returns it.
+
+    x f32 [N, 3], offset i64 [N] -> line f32 [N, 3] = slope x + offset, largest f32 [N] = max of line
+    """
+    nodes = [
+        helper.make_node("Cast", ["offset"], ["float_offset"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["float_offset", "last"], ["column"]),
+        helper.make_node("Mul", ["x", "slope"], ["scaled"]),
+        helper.make_node("Add", ["scaled", "column"], ["line"]),
+        helper.make_node("ReduceMax", ["line", "last"], ["largest"], keepdims=0),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "line",
+        [
+            helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3]),
+            helper.make_tensor_value_info("offset", TensorProto.INT64, ["N"]),
+        ],
+        [
+            helper.make_tensor_value_info("line", TensorProto.FLOAT, ["N", 3]),
+            helper.make_tensor_value_info("largest", TensorProto.FLOAT, ["N"]),
+        ],
+        [numpy_helper.from_array(np.array(slope, np.float32), "slope"), numpy_helper.from_array(np.array([1]), "last")],
+    )
+    model = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 18)])
+    with TemporaryDirectory() as temporary:
+        onnx.save(model, Path(temporary) / "line.onnx")
+        tensors.export(Path(temporary) / "line.onnx", None, 4, folder, lambda _: None)
     return folder
 
 

@@ -7,11 +7,12 @@ import onnx_ir as ir
 import typer
 from onnx import ModelProto
 
+from bundle.manifest import REPORT
 from exporter import commandline
 from exporter.candidate import Candidate, Names
 from exporter.commandline import Layer, Methods, Out, Pictures, Samples, Size, Step, parsed_size
 from exporter.from_onnx import activation as ends
-from exporter.from_onnx import file, listing, preamble, presets
+from exporter.from_onnx import file, listing, preamble, presets, tensors
 from exporter.from_onnx.activation import Wanted
 from exporter.from_onnx.file import Choices, Reading
 from exporter.from_onnx.read import Layout
@@ -81,6 +82,34 @@ def onnx(
         return file.candidate(model, choices, step, warn=lambda reason: typer.echo(reason, err=True))
 
     commandline.make_bundle(file.STEPS, candidate, out, layer, method)
+
+
+def tensor(
+    model: Annotated[
+        Path,
+        typer.Argument(
+            help="An ONNX model whose inputs and outputs all have the batch as their first axis.",
+            metavar="MODEL.onnx",
+            exists=True,
+            dir_okay=False,
+        ),
+    ],
+    out: Out,
+    samples: Annotated[
+        Path | None,
+        typer.Option(
+            help="An .npz file with rows for each input, to compare answers on. Without it: made-up numbers.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    rows: Annotated[int, typer.Option(help="How many rows to make up.", min=2)] = 16,
+) -> None:
+    """Bring any ONNX model that takes no images: named arrays in and out, batched by the server, asked by V2."""
+    with commandline.making(out, tensors.STEPS) as step:
+        report = tensors.export(model, samples, rows, out, step)
+    typer.echo(f"checks       all {len(report.checks)} passed, on {report.samples} rows; figures in {out / REPORT}")
+    typer.echo(f"bundle       {out}")
 
 
 def layers(

@@ -13,14 +13,14 @@ from bench.server_process import RunningServer, serving
 from bundle import files, golden, manifest
 from bundle.manifest import Method
 from proto import classifier_pb2_grpc as rpc
-from tests.bundles import make_bundle
+from tests.bundles import make_bundle, make_tensor_bundle
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A server of these models: `shapes` (12x16 RGB; versions 1 and 3 good, 7 refused), `digits` (28x28 grey), `pair`
-    (one sigmoid), `traits` (a sigmoid for each label; explained by all three methods), and three that must be refused:
-    `flipped`, `keyless`, `wrong`."""
+    (one sigmoid), `traits` (a sigmoid for each label; explained by all three methods), `line` (no images: tests.bundles), and
+    three that must be refused: `flipped`, `keyless`, `wrong`."""
     models = tmp_path_factory.mktemp("models")
     make_bundle(models / "shapes/1", seed=1)
     make_bundle(models / "shapes/3", seed=3)
@@ -28,6 +28,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     make_bundle(models / "digits/1", height=28, width=28, colour="grey", labels=[str(digit) for digit in range(10)])
     make_bundle(models / "pair/1", kind="binary", labels=("no", "yes"))
     methods: list[Method] = ["gradcam", "hirescam", "layercam"]
+    make_tensor_bundle(models / "line/1")
     make_bundle(models / "traits/1", kind="multilabel", labels=("red", "round", "striped", "tall"), methods=methods)
     flip_a_byte(make_bundle(models / "flipped/1") / manifest.GOLDEN)
     drop_a_key(make_bundle(models / "keyless/1"), "tolerance")

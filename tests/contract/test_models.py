@@ -35,7 +35,7 @@ def test_a_refused_model_does_not_answer_and_says_why(stub: Stub) -> None:
 
 def test_every_version_is_listed_by_name_and_number_and_nothing_else(stub: Stub) -> None:
     models = stub.ListModels(pb.ListModelsRequest()).models
-    names = ["digits 1", "flipped 1", "keyless 1", "pair 1", "shapes 1", "shapes 3", "shapes 7", "traits 1", "wrong 1"]
+    names = ["digits 1", "flipped 1", "keyless 1", "line 1", "pair 1", "shapes 1", "shapes 3", "shapes 7", "traits 1", "wrong 1"]
     assert [f"{model.name} {model.version}" for model in models] == names
 
 
