@@ -22,7 +22,15 @@ _FOREIGN = {"SEETHROUGH_TARGET"}
 cli = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
-Models = Annotated[Path, typer.Option(help="Folder of bundles to serve, DIR/NAME/VERSION/.", metavar="DIR")]
+Models = Annotated[
+    Path,
+    typer.Option(
+        help="Folder of bundles: DIR/NAME/VERSION/; of one model DIR/VERSION/, or a bundle itself.", metavar="DIR"
+    ),
+]
+ModelName = Annotated[
+    str, typer.Option(help="Name of the model when DIR is only one model; without it, the name of DIR.", metavar="NAME")
+]
 Host = Annotated[str, typer.Option(help="Address to listen on; 127.0.0.1 keeps the server to this machine.")]
 GrpcPort = Annotated[int, typer.Option(help="Port for gRPC; 0 takes a free one.", min=0, max=65535)]
 HttpPort = Annotated[
@@ -60,6 +68,7 @@ LogLevel = Annotated[str, typer.Option(help="debug, info, warning or error.")]
 @cli.command(context_settings={"auto_envvar_prefix": "SEETHROUGH"})
 def main(
     models: Models,
+    model_name: ModelName = "",
     host: Host = "0.0.0.0",  # noqa: S104  a server in a container is reached from outside
     grpc_port: GrpcPort = 8001,
     http_port: HttpPort = 8000,
@@ -88,6 +97,7 @@ def main(
     _run(
         Settings(
             models=models,
+            model_name=model_name,
             host=host,
             grpc_port=grpc_port,
             http_port=http_port,

@@ -21,6 +21,7 @@ class Settings:
     """What can be set; `python -m server --help` explains each by its effect."""
 
     models: Path
+    model_name: str
     host: str
     grpc_port: int
     http_port: int

@@ -1,4 +1,4 @@
-"""The models on disk, <models>/<name>/<version>/, and which of them are in service.
+"""The models on disk, and which of them are in service.
 
 A version that is refused stays in the list with its reason and takes nothing away from the others. When a request names no
 version, the highest one in service answers.
@@ -20,6 +20,7 @@ from server.config import Settings
 from server.errors import ModelNotFoundError, UnavailableError
 from server.events import BatchDone, Events, ModelChanged, ModelState
 from server.serving.jobs import ModelStatus
+from server.serving.layout import Found, find_bundles
 from server.serving.loading import load
 from server.serving.models import ServedClassifier, ServedModel, ServedTensors, running
 
@@ -47,7 +48,7 @@ class Repository:
     async def load_all(self) -> None:
         """Loads every bundle found, one after the other; returns when each is in service or refused."""
         async with self._changing:
-            found = find_bundles(self._settings.models)
+            found = self._on_disk()
             for name, version, _ in found:
                 self._enter(name, version, _NotServed(ModelState.LOADING, ""))
             for name, version, folder in found:
@@ -61,7 +62,7 @@ class Repository:
         UnavailableError with the reason when no version is in service afterwards.
         """
         async with self._changing:
-            found = {version: folder for known, version, folder in find_bundles(self._settings.models) if known == name}
+            found = {version: folder for known, version, folder in self._on_disk() if known == name}
             if not found and name not in self._models:
                 raise ModelNotFoundError(f"no bundle of a model {name!r} under {self._settings.models}")
             for version in set(self._models.get(name, {})) - set(found):
@@ -132,6 +133,9 @@ class Repository:
             for version, entry in sorted(versions.items())
         ]
 
+    def _on_disk(self) -> list[Found]:
+        return find_bundles(self._settings.models, self._settings.model_name)
+
     async def _renew(self, name: str, version: int, folder: Path) -> None:
         """Loads a version unless the very same bundle is in service."""
         before = self._models.get(name, {}).get(version)
@@ -197,16 +201,6 @@ class Repository:
         if isinstance(entry, _SERVED):
             return ModelStatus(name, version, ModelState.SERVING, "", is_default, running(entry))
         return ModelStatus(name, version, entry.state, entry.reason, is_default=False, running=None)
-
-
-def find_bundles(models: Path) -> list[tuple[str, int, Path]]:
-    """The (name, version, folder) of every <name>/<positive integer>/ below `models`; hidden folders are left alone."""
-    return sorted(
-        (folder.parent.name, int(folder.name), folder)
-        for folder in models.glob("*/*/")
-        if folder.name.isascii() and folder.name.isdecimal() and int(folder.name) > 0
-        if not folder.parent.name.startswith(".")
-    )
 
 
 def _default(versions: dict[int, ServedModel | _NotServed]) -> int:

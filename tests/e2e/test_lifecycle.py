@@ -125,3 +125,13 @@ def test_every_option_is_explained_and_named_as_a_variable() -> None:
     for option in ("--models", "--grpc-port", "--max-batch", "--max-inflight-images", "--drain-seconds", "--device"):
         assert option in told
         assert "SEETHROUGH_" + option.lstrip("-").upper().replace("-", "_") in told
+
+
+@pytest.mark.parametrize("folder", ["shapes", "shapes/1"])
+def test_one_model_by_itself_is_served_under_the_name_that_is_given(models: Path, folder: str) -> None:
+    with (
+        serving(models / folder, "--model-name", "cats") as server,
+        grpc.insecure_channel(server.grpc) as channel,
+    ):
+        (model,) = rpc.ImageClassifierStub(channel).ListModels(pb.ListModelsRequest()).models
+    assert (model.name, model.version, model.state) == ("cats", 1, pb.MODEL_STATE_SERVING)

@@ -23,6 +23,7 @@ from tests.server.fakes import ManualClock
 def settings(models: Path) -> Settings:
     return Settings(
         models=models,
+        model_name="",
         host="127.0.0.1",
         grpc_port=0,
         http_port=0,
