@@ -26,7 +26,8 @@ from bundle import files, golden, manifest
 from bundle.errors import BundleError
 from exporter.from_keras import quiet
 from server.config import Device, available_cores
-from server.engine.onnxruntime import OnnxRuntimeEngine, session
+from server.engine import onnxruntime
+from server.engine.onnxruntime import session
 
 BATCHES = (1, 8, 32)
 # What a kind may cost, in terms of the same model without explanations.
@@ -103,7 +104,7 @@ Maker = Callable[[NDArray[np.uint8]], Call]
 
 def _on_onnx_runtime(bundle: Path) -> dict[str, Maker]:
     graphs = bundle / manifest.ONNX_MODEL, bundle / manifest.PREDICT_MODEL
-    engine = OnnxRuntimeEngine(graphs[::-1], "fp32", Device.CPU, available_cores(), max_batch=max(BATCHES))
+    engine = onnxruntime.build(graphs[::-1], "fp32", Device.CPU, available_cores(), max_batch=max(BATCHES))
     plain, both = (session(graph, Device.CPU, available_cores()) for graph in reversed(graphs))
     reached_only = ort.RunOptions()
     reached_only.only_execute_path_to_fetches = True

@@ -37,7 +37,7 @@ from bundle.errors import BundleError
 from client.convert import ImageInput, to_request
 from proto.classifier_pb2_grpc import ImageClassifierStub
 from server.config import Device, available_cores
-from server.engine.onnxruntime import OnnxRuntimeEngine
+from server.engine import onnxruntime
 
 CALLS = 2000  # of each kind from one client alone
 CLIENTS = (1, 4, 16, 64)
@@ -103,7 +103,7 @@ def _alone(
 def in_process(bundle: Path, pixels: NDArray[np.uint8]) -> Callable[[], object]:
     """A run of `bundle` at batch 1 without explanation, by the server's own engine as the server sets it up."""
     graphs = [bundle / manifest.PREDICT_MODEL]
-    engine = OnnxRuntimeEngine(graphs, "fp32", Device.CPU, available_cores(), max_batch=1)
+    engine = onnxruntime.build(graphs, "fp32", Device.CPU, available_cores(), max_batch=1)
     return lambda: engine.run({"pixels": pixels}, ["probabilities"])
 
 

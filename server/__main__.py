@@ -13,7 +13,7 @@ import typer
 
 from bundle.preprocess import DEFAULT_MAX_PIXELS
 from server.app import StartError, run
-from server.config import MIB, Device, Settings, available_cores
+from server.config import MIB, Device, EngineName, Settings, available_cores
 
 PREFIX = "SEETHROUGH_"
 # Variables of this prefix that belong to our other programs.
@@ -37,8 +37,17 @@ HttpPort = Annotated[
     int, typer.Option(help="Port for /metrics, /livez and /readyz; 0 takes a free one.", min=0, max=65535)
 ]
 DeviceOption = Annotated[Device, typer.Option(help="Where to infer; auto takes a GPU if there is one.")]
+EngineOption = Annotated[
+    EngineName,
+    typer.Option(
+        help="What runs the graphs; auto measures at the start which is faster here. A GPU takes onnxruntime."
+    ),
+]
 Threads = Annotated[
-    int, typer.Option(help="Cores for one run of the engine; 0 takes all that the process may use.", min=0)
+    int,
+    typer.Option(
+        help="Cores for one run of the engine; 0 takes all that the process may use, or one for tiny networks.", min=0
+    ),
 ]
 DecodeThreads = Annotated[
     int, typer.Option(help="Pictures decoded or drawn at the same time; 0 means one for each core.", min=0)
@@ -73,6 +82,7 @@ def main(
     grpc_port: GrpcPort = 8001,
     http_port: HttpPort = 8000,
     device: DeviceOption = Device.AUTO,
+    engine: EngineOption = EngineName.AUTO,
     threads: Threads = 0,
     decode_threads: DecodeThreads = 0,
     max_batch: MaxBatch = 32,
@@ -102,7 +112,8 @@ def main(
             grpc_port=grpc_port,
             http_port=http_port,
             device=device,
-            threads=threads or cores,
+            engine=engine,
+            threads=threads,
             decode_threads=decode_threads or cores,
             max_batch=max_batch,
             max_inflight_images=max_inflight_images,

@@ -16,6 +16,14 @@ class Device(StrEnum):
     CUDA = "cuda"
 
 
+class EngineName(StrEnum):
+    """What executes the graphs."""
+
+    AUTO = "auto"
+    ONNXRUNTIME = "onnxruntime"
+    OPENVINO = "openvino"
+
+
 @dataclass(frozen=True)
 class Settings:
     """What can be set; `python -m server --help` explains each by its effect."""
@@ -26,7 +34,8 @@ class Settings:
     grpc_port: int
     http_port: int
     device: Device
-    threads: int
+    engine: EngineName
+    threads: int  # 0: as many as make the engine faster
     decode_threads: int
     max_batch: int
     max_inflight_images: int

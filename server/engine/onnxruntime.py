@@ -1,57 +1,46 @@
 """ONNX Runtime, on CUDA when there is a GPU and on the CPU otherwise.
 
-An image classifier has two graphs with the same weights, and each gets a session: one without the backward pass for the batches
-in which nobody asked for an explanation, and one that explains (exporter.graphs says why and has the figures).
-
 Threads do not spin between runs: a spinning pool would take the cores from decoding and from the event loop.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import onnxruntime as ort
 
 from server.config import Device
 from server.engine.base import Array
+from server.engine.compiled import CompiledEngine, Graph
 
 
-class OnnxRuntimeEngine:
-    """A model on ONNX Runtime."""
+def build(graphs: Sequence[Path], precision: str, device: Device, threads: int, max_batch: int) -> CompiledEngine:
+    """Compiles the graphs; `threads` is for the operators of one run on the CPU.
 
-    name = "onnxruntime"
+    Raises RuntimeError when `device` is cuda and no GPU can be used.
+    """
+    sessions = [session(path, device, threads) for path in graphs]
+    found = "cuda" if "CUDAExecutionProvider" in sessions[0].get_providers() else "cpu"
+    if device is Device.CUDA and found != "cuda":
+        raise RuntimeError("device cuda was asked for, but ONNX Runtime cannot use a GPU here; see its log above")
+    # CUDA plans kernels and memory anew for each new shape; the CPU takes every size equally well.
+    buckets = _powers_of_two(max_batch) if found == "cuda" else ()
+    return CompiledEngine("onnxruntime", precision, found, buckets, [_graph(each) for each in sessions])
 
-    def __init__(self, graphs: Sequence[Path], precision: str, device: Device, threads: int, max_batch: int) -> None:
-        """Compiles the graphs, the cheapest first: a run takes the first that has all outputs that are wanted.
 
-        `threads` is for the operators of one run. Raises RuntimeError when `device` is cuda and no GPU can be used.
-        """
-        sessions = [session(path, device, threads) for path in graphs]
-        self._graphs = [_Graph(each, _names(each.get_inputs()), set(_names(each.get_outputs()))) for each in sessions]
-        self.precision = precision
-        self.device = "cuda" if "CUDAExecutionProvider" in sessions[0].get_providers() else "cpu"
-        if device is Device.CUDA and self.device != "cuda":
-            raise RuntimeError("device cuda was asked for, but ONNX Runtime cannot use a GPU here; see its log above")
-        # CUDA plans kernels and memory anew for each new shape; the CPU takes every size equally well.
-        self.buckets = _powers_of_two(max_batch) if self.device == "cuda" else ()
+def has_gpu() -> bool:
+    """Whether this build of ONNX Runtime can use CUDA; whether there is a GPU shows when a graph is compiled."""
+    return "CUDAExecutionProvider" in ort.get_available_providers()
 
-    def run(self, feeds: Mapping[str, Array], wanted: Sequence[str]) -> list[Array]:
-        """Computes the outputs `wanted`, in their order."""
-        graph = next(graph for graph in self._graphs if graph.outputs.issuperset(wanted))
-        answers: list[Array] = graph.session.run(list(wanted), {name: feeds[name] for name in graph.inputs})
+
+def _graph(compiled: ort.InferenceSession) -> Graph:
+    inputs = tuple(value.name for value in compiled.get_inputs())
+    outputs = frozenset(value.name for value in compiled.get_outputs())
+
+    def run(feeds: dict[str, Array], wanted: Sequence[str]) -> list[Array]:
+        answers: list[Array] = compiled.run(list(wanted), feeds)
         return answers
 
-
-@dataclass(frozen=True)
-class _Graph:
-    session: ort.InferenceSession
-    inputs: list[str]
-    outputs: set[str]
-
-
-def _names(values: Sequence[Any]) -> list[str]:
-    return [value.name for value in values]
+    return Graph(inputs, outputs, run)
 
 
 def session(model: Path, device: Device, threads: int) -> ort.InferenceSession:
@@ -64,7 +53,7 @@ def session(model: Path, device: Device, threads: int) -> ort.InferenceSession:
 
 
 def _providers(device: Device) -> list[str | tuple[str, dict[str, str]]]:
-    if device is Device.CPU or "CUDAExecutionProvider" not in ort.get_available_providers():
+    if device is Device.CPU or not has_gpu():
         return ["CPUExecutionProvider"]
     ort.preload_dlls()  # finds the CUDA libraries that came as wheels
     # TF32 would round the inputs of convolutions to 10 bits: other answers than the trained model's.

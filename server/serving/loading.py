@@ -16,6 +16,7 @@ from bundle.manifest import Manifest, TensorManifest
 from server.config import Settings
 from server.engine import select
 from server.engine.base import Array, Engine
+from server.engine.select import Probe
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,11 @@ def load(folder: Path, settings: Settings) -> Loaded:
     """Takes the bundle in `folder` through all the steps; blocking. Raises BundleError with the reason for a refusal."""
     manifest = files.verify(folder)
     try:
-        engine = select.build(folder, manifest, settings)
-        if isinstance(manifest, TensorManifest):
-            _check_tensors(folder, manifest, engine)
-        else:
-            _check_classifier(folder, manifest, engine)
+        engine = (
+            _checked_tensors(folder, manifest, settings)
+            if isinstance(manifest, TensorManifest)
+            else _checked_classifier(folder, manifest, settings)
+        )
     except BundleError:
         raise
     except Exception as error:
@@ -42,23 +43,34 @@ def load(folder: Path, settings: Settings) -> Loaded:
     return Loaded(manifest, engine)
 
 
-def _check_classifier(folder: Path, manifest: Manifest, engine: Engine) -> None:
+def _checked_classifier(folder: Path, manifest: Manifest, settings: Settings) -> Engine:
     samples = golden.read(folder, manifest)
-    explained: dict[str, Array] = {"pixels": samples.pixels, "targets": samples.targets, "methods": samples.methods}
-    _warm(engine, {"pixels": samples.pixels}, ["probabilities"])
+    plain: dict[str, Array] = {"pixels": samples.pixels}
+    explained = plain | {"targets": samples.targets, "methods": samples.methods}
+    engine = select.build(folder, manifest, settings, Probe(_first(plain), ["probabilities"]))
+    _warm(engine, plain, ["probabilities"])
     _warm(engine, explained | {"targets": samples.targets[:, :1]}, ["probabilities", "heatmaps"])
-    outputs = engine.run(explained, ["probabilities", "heatmaps"])
-    found = golden.difference(samples, outputs[0].astype(np.float32), outputs[1].astype(np.float32))
+    probabilities, heatmaps = (
+        output.astype(np.float32) for output in engine.run(explained, ["probabilities", "heatmaps"])
+    )
+    found = golden.difference(samples, probabilities, heatmaps)
     for name, delta in zip(("probabilities", "heatmaps"), found, strict=True):
         _require(name, delta, getattr(manifest.tolerance, name))
+    return engine
 
 
-def _check_tensors(folder: Path, manifest: TensorManifest, engine: Engine) -> None:
+def _checked_tensors(folder: Path, manifest: TensorManifest, settings: Settings) -> Engine:
     samples = golden.read_tensors(folder, manifest)
     wanted = [tensor.name for tensor in manifest.outputs]
+    engine = select.build(folder, manifest, settings, Probe(_first(samples.inputs), wanted))
     _warm(engine, samples.inputs, wanted)
     for name, output in zip(wanted, engine.run(samples.inputs, wanted), strict=True):
         _require(name, golden.relative_difference(samples.outputs[name], output), manifest.tolerance)
+    return engine
+
+
+def _first(feeds: Mapping[str, Array]) -> dict[str, Array]:
+    return {name: array[:1] for name, array in feeds.items()}
 
 
 def _warm(engine: Engine, feeds: Mapping[str, Array], wanted: Sequence[str]) -> None:
