@@ -39,6 +39,7 @@ Kind = Literal["multiclass", "binary", "multilabel"]
 Method = Literal["gradcam", "hirescam", "layercam"]
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
+Correlation = Annotated[float, msgspec.Meta(ge=-1, le=1)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
@@ -68,22 +69,26 @@ class FeatureMap(strict.Document, frozen=True):
     extent: Box
 
 
-class Precision(strict.Document, frozen=True):
-    """One executable form of the model, with its measured agreement with the trained model."""
-
-    name: Literal["fp32"]
-    file: str  # probabilities and heatmaps
-    predict_file: str  # probabilities alone
-    samples: Positive
-    top1_agreement: Fraction
-    max_probability_difference: Fraction
-
-
 class Tolerance(strict.Document, frozen=True):
     """The largest absolute difference from the golden outputs at which a bundle still counts as right."""
 
     probabilities: Fraction
     heatmaps: Fraction
+
+
+class Precision(strict.Document, frozen=True):
+    """One executable form of the model, and how far its answers are from the trained model's."""
+
+    name: Literal["fp32", "bf16", "fp16", "int8"]
+    engine: Literal["any", "onnxruntime", "openvino"]  # which can run it
+    file: str  # probabilities and heatmaps
+    predict_file: str  # probabilities alone
+    samples: Positive  # pictures that it was measured on
+    top1_agreement: Fraction
+    max_probability_difference: Fraction
+    heatmap_correlation: Correlation  # mean over the samples, of the top class's heatmap
+    tolerance: Tolerance
+    images_per_second: dict[str, float]  # by batch size, on the machine of the export; empty when not measured
 
 
 class Provenance(strict.Document, frozen=True):
@@ -107,8 +112,7 @@ class Manifest(strict.Document, frozen=True):
     explanations: Annotated[list[Method], msgspec.Meta(min_length=1)]  # the first is what a request gets by default
     feature_map: FeatureMap
     precisions: Annotated[list[Precision], msgspec.Meta(min_length=1)]
-    minimum_top1_agreement: Fraction
-    tolerance: Tolerance
+    minimum_top1_agreement: Fraction  # a form that agrees less is never chosen by itself
     provenance: Provenance
     files: dict[str, str]  # path inside the bundle -> SHA-256, hexadecimal; every file except the manifest's own two
 
@@ -129,6 +133,7 @@ class TensorPrecision(strict.Document, frozen=True):
     """One executable form of a model without images, with its measured difference from the model as it was given."""
 
     name: Literal["fp32"]
+    engine: Literal["any", "onnxruntime", "openvino"]  # which can run it
     file: str
     samples: Positive
     max_difference: NotNegative  # in parts of the output's largest magnitude

@@ -190,15 +190,20 @@ def _manifest(exported: _Exported, report: Report) -> Manifest:
         precisions=[
             Precision(
                 name="fp32",
+                engine="any",
                 file=manifest.ONNX_MODEL,
                 predict_file=manifest.PREDICT_MODEL,
                 samples=report.samples,
                 top1_agreement=measured["ONNX Runtime: classes ranked alike, top class"],
                 max_probability_difference=measured["ONNX Runtime: probabilities"],
+                heatmap_correlation=measured[
+                    f"ONNX Runtime: correlation of {exported.explained.methods[0]} heatmaps, top class"
+                ],
+                tolerance=TOLERANCE,
+                images_per_second={},
             )
         ],
         minimum_top1_agreement=parity.MINIMUM_AGREEMENT,
-        tolerance=TOLERANCE,
         provenance=exported.candidate.provenance,
         files=dict.fromkeys((manifest.ONNX_MODEL, manifest.PREDICT_MODEL), ""),
     )

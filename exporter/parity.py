@@ -17,6 +17,7 @@ from exporter.report import Check, at_least, at_most
 PROBABILITIES_LIMIT = 1e-4
 HEATMAPS_LIMIT = 1e-4
 MINIMUM_AGREEMENT = 0.995
+MINIMUM_CORRELATION = 0.999
 
 _BATCH = 64
 _ALONE = 8  # pictures that are also run one by one
@@ -85,6 +86,9 @@ def compare(
         if targets[0] < 0:
             agreement = float(same.all(axis=1).mean())
             yield at_least(MINIMUM_AGREEMENT, agreement, f"{name}: classes ranked alike, {asked}", count)
+        if asked == "top class":
+            alike = correlation(maps[same], heatmaps[same])
+            yield at_least(MINIMUM_CORRELATION, alike, f"{name}: correlation of {method} heatmaps, {asked}", count)
         difference = largest((maps - heatmaps)[same])
         told = f"{count}, {same.sum()} of {same.size} heatmaps"
         yield at_most(HEATMAPS_LIMIT, difference, f"{name}: {method} heatmaps, {asked}", told)
@@ -107,6 +111,18 @@ def classes(probabilities: NDArray[np.float32], targets: Targets) -> NDArray[np.
     ranking = np.argsort(-probabilities, axis=1, kind="stable")
     ranked = ranking[:, np.clip(-1 - targets, 0, None)]
     return np.where(targets < 0, ranked, targets)
+
+
+def correlation(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+    """Mean over the heatmaps [..., h, w] of Pearson's correlation of their cells; two that are the same everywhere count as 1."""
+    size = found.shape[-2] * found.shape[-1]
+    one, other = (
+        maps.reshape(-1, size) - maps.reshape(-1, size).mean(axis=1, keepdims=True) for maps in (found, expected)
+    )
+    scale = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    alike = np.divide((one * other).sum(axis=1), scale, out=np.zeros(len(one), np.float32), where=scale > 0)
+    alike[(scale == 0) & np.isclose(found, expected).reshape(-1, size).all(axis=1)] = 1
+    return float(np.clip(alike, -1, 1).mean()) if len(alike) else 1.0
 
 
 def largest(difference: NDArray[np.float32]) -> float:

@@ -13,7 +13,7 @@ import typer
 
 from bundle.preprocess import DEFAULT_MAX_PIXELS
 from server.app import StartError, run
-from server.config import MIB, Device, EngineName, Settings, available_cores
+from server.config import MIB, Device, EngineName, PrecisionName, Settings, available_cores
 
 PREFIX = "SEETHROUGH_"
 # Variables of this prefix that belong to our other programs.
@@ -41,6 +41,13 @@ EngineOption = Annotated[
     EngineName,
     typer.Option(
         help="What runs the graphs; auto measures at the start which is faster here. A GPU takes onnxruntime."
+    ),
+]
+PrecisionOption = Annotated[
+    PrecisionName,
+    typer.Option(
+        help="In which arithmetic; auto takes the fastest here of those that agree with the trained model as often as the "
+        "bundle's manifest demands."
     ),
 ]
 Threads = Annotated[
@@ -83,6 +90,7 @@ def main(
     http_port: HttpPort = 8000,
     device: DeviceOption = Device.AUTO,
     engine: EngineOption = EngineName.AUTO,
+    precision: PrecisionOption = PrecisionName.AUTO,
     threads: Threads = 0,
     decode_threads: DecodeThreads = 0,
     max_batch: MaxBatch = 32,
@@ -113,6 +121,7 @@ def main(
             http_port=http_port,
             device=device,
             engine=engine,
+            precision=precision,
             threads=threads,
             decode_threads=decode_threads or cores,
             max_batch=max_batch,

@@ -24,6 +24,16 @@ class EngineName(StrEnum):
     OPENVINO = "openvino"
 
 
+class PrecisionName(StrEnum):
+    """In which arithmetic a model runs."""
+
+    AUTO = "auto"
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
+    INT8 = "int8"
+
+
 @dataclass(frozen=True)
 class Settings:
     """What can be set; `python -m server --help` explains each by its effect."""
@@ -35,6 +45,7 @@ class Settings:
     http_port: int
     device: Device
     engine: EngineName
+    precision: PrecisionName
     threads: int  # 0: as many as make the engine faster
     decode_threads: int
     max_batch: int

@@ -158,15 +158,18 @@ def _manifest(explained: Explained, spec: PreprocessSpec, labels: list[str]) -> 
         precisions=[
             Precision(
                 name="fp32",
+                engine="any",
                 file=manifest.ONNX_MODEL,
                 predict_file=manifest.PREDICT_MODEL,
                 samples=GOLDEN_SAMPLES,
                 top1_agreement=1.0,
                 max_probability_difference=0.0,
+                heatmap_correlation=1.0,
+                tolerance=Tolerance(probabilities=1e-3, heatmaps=1e-2),
+                images_per_second={},
             )
         ],
         minimum_top1_agreement=0.995,
-        tolerance=Tolerance(probabilities=1e-3, heatmaps=1e-2),
         provenance=Provenance(
             source="tests",
             details={"recipe": "random"},

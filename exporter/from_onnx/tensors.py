@@ -164,7 +164,9 @@ def _manifest(inputs: list[Tensor], outputs: list[Tensor], report: Report, prove
         inputs=inputs,
         outputs=outputs,
         precisions=[
-            TensorPrecision(name="fp32", file=manifest.ONNX_MODEL, samples=report.samples, max_difference=worst)
+            TensorPrecision(
+                name="fp32", engine="any", file=manifest.ONNX_MODEL, samples=report.samples, max_difference=worst
+            )
         ],
         tolerance=TOLERANCE,
         provenance=provenance,

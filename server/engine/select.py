@@ -2,28 +2,26 @@
 
 On CPUs that is measured, on the machine that is to serve, with one of the bundle's golden samples: OpenVINO takes a half or a sixth of
 ONNX Runtime's time where the processor has AMX, and up to twice as much where it does not; a network of 0.2 ms is no faster on two
-threads than on one, and takes 60 to 90 % more CPU time.
+threads than on one, and takes 60 to 90 % more CPU time. Only precisions that have proved accurate enough take part.
 """
 
 import importlib.util
-import logging
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bundle.manifest import Manifest, TensorManifest
-from server.config import Device, EngineName, Settings, available_cores
+from bundle.manifest import Manifest, Precision, TensorPrecision
+from server.config import Device, EngineName, PrecisionName, Settings, available_cores
 from server.engine import onnxruntime
 from server.engine.base import Array, Engine
 
-log = logging.getLogger(__name__)
-
-# Another choice must be this much faster than the one before to be taken.
+# Another choice must be this much faster than the best before it to be taken.
 _WORTH = 0.9
 # A network that takes less on one thread gains nothing from others.
 _TINY_SECONDS = 0.001
 _ROUNDS = 3
+
+EXACT = "fp32"
 
 
 @dataclass(frozen=True)
@@ -36,59 +34,63 @@ class Probe:
 
 @dataclass(frozen=True)
 class Choice:
-    """An engine and the threads that it may use for one run."""
+    """An engine, what it runs, and the threads that it may use for one run."""
 
     engine: EngineName
+    precision: str
     threads: int
 
 
-def build(folder: Path, manifest: Manifest | TensorManifest, settings: Settings, probe: Probe) -> Engine:
-    """Compiles the bundle's most accurate form for the engine that the settings name, or for the fastest one here.
+def forms(manifest: Manifest, wanted: PrecisionName) -> list[Precision]:
+    """The forms of a classifier that may be served: of the precision that is wanted, or all that agree often enough.
 
-    Raises RuntimeError when an engine or a device that is asked for is not there.
+    Raises RuntimeError when the bundle has none of that precision.
     """
-    precision, graphs = _most_accurate(folder, manifest)
-
-    def compiled(choice: Choice, graphs: Sequence[Path]) -> Engine:
-        if choice.engine is EngineName.OPENVINO:
-            from server.engine import openvino
-
-            return openvino.build(graphs, precision, choice.threads)
-        return onnxruntime.build(graphs, precision, settings.device, choice.threads, settings.max_batch)
-
-    def seconds(choice: Choice) -> float:
-        found = shortest(compiled(choice, graphs[:1]), probe, time.perf_counter)
-        log.debug("%s: %s takes %.3f ms on %d threads", folder, choice.engine, 1e3 * found, choice.threads)
-        return found
-
-    return compiled(choose(settings, seconds), graphs)
+    if wanted is PrecisionName.AUTO:
+        exact_first = sorted(manifest.precisions, key=lambda form: form.name != EXACT)
+        return [form for form in exact_first if form.top1_agreement >= manifest.minimum_top1_agreement]
+    found = [form for form in manifest.precisions if form.name == wanted.value]
+    if not found:
+        known = ", ".join(sorted({form.name for form in manifest.precisions}))
+        raise RuntimeError(f"the bundle has no {wanted}, it has: {known}; `python -m exporter optimise` makes others")
+    return found
 
 
-def choose(settings: Settings, seconds: Callable[[Choice], float]) -> Choice:
-    """The engine that the settings ask for; where they leave it open, the one that takes the fewest `seconds`.
+def choices(found: Sequence[Precision | TensorPrecision], settings: Settings) -> list[Choice]:
+    """What could run a model here, the most exact and plainest first.
 
-    Raises RuntimeError when OpenVINO is asked for and not installed, or asked for on a GPU.
+    Raises RuntimeError when an engine is asked for that is not there, or that has none of the forms.
     """
-    cores = settings.threads or available_cores()
-    on_gpu = settings.device is not Device.CPU and onnxruntime.has_gpu()
-    if settings.engine is EngineName.OPENVINO:
-        if settings.device is Device.CUDA or not _has_openvino():
-            raise RuntimeError(
-                "engine openvino was asked for, but it runs on CPUs only and must be installed: pip install openvino"
-            )
-        return Choice(EngineName.OPENVINO, cores)
-    if on_gpu or settings.device is Device.CUDA:
-        return Choice(EngineName.ONNXRUNTIME, cores)
-    best = Choice(EngineName.ONNXRUNTIME, settings.threads or 1)
-    others = [] if best.threads == cores else [Choice(EngineName.ONNXRUNTIME, cores)]
-    if settings.engine is EngineName.AUTO and _has_openvino():
-        others.append(Choice(EngineName.OPENVINO, cores))
-    if not others or (least := seconds(best)) < _TINY_SECONDS:
-        return best
-    for other in others:
-        if (found := seconds(other)) < _WORTH * least:
-            best, least = other, found
+    made = [
+        Choice(engine, form.name, threads)
+        for form in found
+        for engine in _engines(settings)
+        if form.engine in ("any", engine) and _runs_here(engine, form.name)
+        for threads in _threads(engine, settings)
+    ]
+    if not made:
+        raise RuntimeError(f"{', '.join(form.name for form in found)}: nothing installed on this machine runs it well")
+    return made
+
+
+def fastest(found: Sequence[Choice], seconds: Callable[[Choice], float]) -> Choice:
+    """The choice that takes the fewest `seconds`; a later one only when it is faster by a tenth."""
+    best, least = found[0], float("inf")
+    for choice in found if len(found) > 1 else ():
+        if (took := seconds(choice)) < _WORTH * least:
+            best, least = choice, took
+        if least < _TINY_SECONDS:
+            break
     return best
+
+
+def build(graphs: Sequence[Path], choice: Choice, settings: Settings) -> Engine:
+    """Compiles graphs, those with fewer outputs first. Raises RuntimeError when the device that is asked for is not there."""
+    if choice.engine is EngineName.OPENVINO:
+        from server.engine import openvino
+
+        return openvino.build(graphs, choice.precision, choice.threads)
+    return onnxruntime.build(graphs, choice.precision, settings.device, choice.threads, settings.max_batch)
 
 
 def shortest(engine: Engine, probe: Probe, clock: Callable[[], float]) -> float:
@@ -102,14 +104,32 @@ def shortest(engine: Engine, probe: Probe, clock: Callable[[], float]) -> float:
     return min(times)
 
 
-def _has_openvino() -> bool:
-    return importlib.util.find_spec("openvino") is not None
+def _engines(settings: Settings) -> Iterator[EngineName]:
+    wanted, installed = settings.engine, importlib.util.find_spec("openvino") is not None
+    on_gpu = settings.device is Device.CUDA or (settings.device is Device.AUTO and onnxruntime.has_gpu())
+    if wanted is EngineName.OPENVINO and (settings.device is Device.CUDA or not installed):
+        raise RuntimeError(
+            "engine openvino was asked for: it runs on CPUs only, and must be installed: pip install openvino"
+        )
+    if wanted is not EngineName.OPENVINO:
+        yield EngineName.ONNXRUNTIME
+    if wanted is EngineName.OPENVINO or (wanted is EngineName.AUTO and installed and not on_gpu):
+        yield EngineName.OPENVINO
 
 
-def _most_accurate(folder: Path, manifest: Manifest | TensorManifest) -> tuple[str, list[Path]]:
-    """Name and graphs of a precision, those with fewer outputs first."""
-    if isinstance(manifest, TensorManifest):
-        exact = min(manifest.precisions, key=lambda form: form.max_difference)
-        return exact.name, [folder / exact.file]
-    best = max(manifest.precisions, key=lambda form: form.top1_agreement)
-    return best.name, [folder / best.predict_file, folder / best.file]
+def _runs_here(engine: EngineName, precision: str) -> bool:
+    """Half precision only where the hardware has it: elsewhere it is emulated, many times slower."""
+    match precision:
+        case "fp16":
+            return engine is EngineName.ONNXRUNTIME and onnxruntime.has_gpu()
+        case "bf16":
+            from server.engine import openvino
+
+            return engine is EngineName.OPENVINO and openvino.has_bfloat16()
+    return True
+
+
+def _threads(engine: EngineName, settings: Settings) -> list[int]:
+    cores = settings.threads or available_cores()
+    one_first = engine is EngineName.ONNXRUNTIME and not settings.threads and cores > 1
+    return [1, cores] if one_first else [cores]

@@ -4,6 +4,8 @@ Every step can refuse the bundle, with its reason. Nothing is served that did no
 machine first.
 """
 
+import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +14,13 @@ import numpy as np
 
 from bundle import files, golden
 from bundle.errors import BundleError
-from bundle.manifest import Manifest, TensorManifest
+from bundle.manifest import Manifest, Precision, TensorManifest
 from server.config import Settings
 from server.engine import select
 from server.engine.base import Array, Engine
-from server.engine.select import Probe
+from server.engine.select import Choice, Probe
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,26 +51,43 @@ def _checked_classifier(folder: Path, manifest: Manifest, settings: Settings) ->
     samples = golden.read(folder, manifest)
     plain: dict[str, Array] = {"pixels": samples.pixels}
     explained = plain | {"targets": samples.targets, "methods": samples.methods}
-    engine = select.build(folder, manifest, settings, Probe(_first(plain), ["probabilities"]))
+    forms: dict[str, Precision] = {form.name: form for form in select.forms(manifest, settings.precision)}
+    graphs = {name: [folder / form.predict_file, folder / form.file] for name, form in forms.items()}
+    found = select.choices(list(forms.values()), settings)
+    engine = _fastest(graphs, found, settings, Probe(_first(plain), ["probabilities"]))
     _warm(engine, plain, ["probabilities"])
     _warm(engine, explained | {"targets": samples.targets[:, :1]}, ["probabilities", "heatmaps"])
-    probabilities, heatmaps = (
-        output.astype(np.float32) for output in engine.run(explained, ["probabilities", "heatmaps"])
-    )
-    found = golden.difference(samples, probabilities, heatmaps)
-    for name, delta in zip(("probabilities", "heatmaps"), found, strict=True):
-        _require(name, delta, getattr(manifest.tolerance, name))
+    outputs = engine.run(explained, ["probabilities", "heatmaps"])
+    probabilities, heatmaps = (output.astype(np.float32) for output in outputs)
+    deltas = golden.difference(samples, probabilities, heatmaps)
+    for name, delta in zip(("probabilities", "heatmaps"), deltas, strict=True):
+        _require(name, delta, getattr(forms[engine.precision].tolerance, name))
     return engine
 
 
 def _checked_tensors(folder: Path, manifest: TensorManifest, settings: Settings) -> Engine:
     samples = golden.read_tensors(folder, manifest)
     wanted = [tensor.name for tensor in manifest.outputs]
-    engine = select.build(folder, manifest, settings, Probe(_first(samples.inputs), wanted))
+    graphs: dict[str, list[Path]] = {form.name: [folder / form.file] for form in manifest.precisions}
+    found = select.choices(manifest.precisions, settings)
+    engine = _fastest(graphs, found, settings, Probe(_first(samples.inputs), wanted))
     _warm(engine, samples.inputs, wanted)
     for name, output in zip(wanted, engine.run(samples.inputs, wanted), strict=True):
         _require(name, golden.relative_difference(samples.outputs[name], output), manifest.tolerance)
     return engine
+
+
+def _fastest(graphs: Mapping[str, Sequence[Path]], found: Sequence[Choice], settings: Settings, probe: Probe) -> Engine:
+    """The engine that is fastest here; `graphs` are those of each precision, the cheapest first."""
+
+    def seconds(choice: Choice) -> float:
+        alone = select.build(graphs[choice.precision][:1], choice, settings)
+        took = select.shortest(alone, probe, time.perf_counter)
+        log.debug("%s takes %.3f ms", choice, 1e3 * took)
+        return took
+
+    choice = select.fastest(found, seconds)
+    return select.build(graphs[choice.precision], choice, settings)
 
 
 def _first(feeds: Mapping[str, Array]) -> dict[str, Array]:

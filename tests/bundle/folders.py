@@ -50,15 +50,18 @@ UNSEALED = Manifest(
     precisions=[
         Precision(
             name="fp32",
+            engine="any",
             file=ONNX_MODEL,
             predict_file=PREDICT_MODEL,
             samples=64,
             top1_agreement=1.0,
             max_probability_difference=1e-6,
+            heatmap_correlation=1.0,
+            tolerance=Tolerance(probabilities=1e-4, heatmaps=1e-4),
+            images_per_second={"8": 1000.0},
         )
     ],
     minimum_top1_agreement=0.995,
-    tolerance=Tolerance(probabilities=1e-4, heatmaps=1e-4),
     provenance=Provenance(
         source="Keras run animals",
         details={"recipe": "animals"},

@@ -14,7 +14,7 @@ from tests.bundle.pictures import PLAIN
 TOP = Manifest.__struct_fields__
 NESTED = [
     (name, key)
-    for name in ("preprocess", "feature_map", "tolerance", "provenance")
+    for name in ("preprocess", "feature_map", "provenance")
     for key in getattr(UNSEALED, name).__struct_fields__
 ]
 IN_LISTS = [
@@ -64,16 +64,17 @@ def test_a_key_of_the_wrong_type_is_named(tmp_path: Path, key: str) -> None:
         (("preprocess", "crop"), 0),
         (("preprocess", "fit"), "squeeze"),
         (("preprocess", "background"), [0, 0, 256]),
-        (("tolerance", "heatmaps"), -1e-6),
+        (("precisions", 0, "tolerance", "heatmaps"), -1e-6),
         (("feature_map", "channels"), 0),
         (("precisions",), []),
         (("explanations",), []),
     ],
     ids=str,
 )
-def test_a_value_out_of_range_is_named(tmp_path: Path, path: tuple[str, ...], value: Any) -> None:
+def test_a_value_out_of_range_is_named(tmp_path: Path, path: tuple[str | int, ...], value: Any) -> None:
     edit_manifest(sealed(tmp_path), *path, value=value)
-    assert "`$." + ".".join(path) in refusal(tmp_path)
+    named = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
+    assert f"`${named}" in refusal(tmp_path)
 
 
 def test_labels_that_repeat_are_refused(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     make_tensor_bundle(models / "line/1")
     make_bundle(models / "traits/1", kind="multilabel", labels=("red", "round", "striped", "tall"), methods=methods)
     flip_a_byte(make_bundle(models / "flipped/1") / manifest.GOLDEN)
-    drop_a_key(make_bundle(models / "keyless/1"), "tolerance")
+    drop_a_key(make_bundle(models / "keyless/1"), "provenance")
     falsify_golden(make_bundle(models / "wrong/1"))
     (models / "notes").mkdir()  # what is no bundle is left alone
     (models / "shapes/.5.partial").mkdir()

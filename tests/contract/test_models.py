@@ -14,7 +14,7 @@ Stub = rpc.ImageClassifierStub
     ("name", "version", "reason"),
     [
         ("flipped", 1, "golden.npz: changed since export"),
-        ("keyless", 1, "manifest.json: Object missing required field `tolerance`"),
+        ("keyless", 1, "manifest.json: Object missing required field `provenance`"),
         ("wrong", 1, "golden check: probabilities differ from the trained model's by"),
         ("shapes", 7, "model.onnx: changed since export"),
     ],
@@ -35,7 +35,18 @@ def test_a_refused_model_does_not_answer_and_says_why(stub: Stub) -> None:
 
 def test_every_version_is_listed_by_name_and_number_and_nothing_else(stub: Stub) -> None:
     models = stub.ListModels(pb.ListModelsRequest()).models
-    names = ["digits 1", "flipped 1", "keyless 1", "line 1", "pair 1", "shapes 1", "shapes 3", "shapes 7", "traits 1", "wrong 1"]
+    names = [
+        "digits 1",
+        "flipped 1",
+        "keyless 1",
+        "line 1",
+        "pair 1",
+        "shapes 1",
+        "shapes 3",
+        "shapes 7",
+        "traits 1",
+        "wrong 1",
+    ]
     assert [f"{model.name} {model.version}" for model in models] == names
 
 

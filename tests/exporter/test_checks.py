@@ -38,7 +38,7 @@ def failed(checks: list[Check]) -> list[str]:
 def test_equal_answers_pass_every_check() -> None:
     checks = checks_of(answer)
 
-    assert len(checks) == 8
+    assert len(checks) == 9
     assert failed(checks) == []
 
 
@@ -47,7 +47,8 @@ def test_heatmaps_that_differ_fail_for_each_way_to_ask() -> None:
         probabilities, heatmaps = answer(pixels, targets, method)
         return probabilities, heatmaps + np.float32(2e-4)
 
-    assert failed(checks_of(shifted)) == [f"other: hirescam heatmaps, {name}" for name in parity.target_sets(3)]
+    differ = [f"other: hirescam heatmaps, {name}" for name in parity.target_sets(3)]
+    assert failed(checks_of(shifted)) == ["other: correlation of hirescam heatmaps, top class", *differ]
 
 
 def test_one_answer_that_is_not_a_number_fails() -> None:
@@ -56,7 +57,7 @@ def test_one_answer_that_is_not_a_number_fails() -> None:
         heatmaps[7] = np.nan
         return probabilities, heatmaps
 
-    assert len(failed(checks_of(broken))) == len(parity.target_sets(3))
+    assert len(failed(checks_of(broken))) == 1 + len(parity.target_sets(3))
 
 
 def test_classes_ranked_differently_fail_by_their_ranking_and_leave_their_heatmaps_out() -> None:
@@ -73,6 +74,14 @@ def test_classes_ranked_differently_fail_by_their_ranking_and_leave_their_heatma
     assert checks["other: hirescam heatmaps, top class"].passed
     assert "11 of 12 heatmaps" in checks["other: hirescam heatmaps, top class"].compared
     assert not checks["other: hirescam heatmaps, explicit classes in one call"].passed
+
+
+def test_correlation_is_that_of_each_heatmap_averaged() -> None:
+    maps = np.random.default_rng(0).random((3, 2, 4, 5)).astype(np.float32)
+    other = np.stack([maps[0], 2 * maps[1] + 1, -maps[2]])
+    assert parity.correlation(other, maps) == pytest.approx(1 / 3, abs=1e-6)
+    assert parity.correlation(np.zeros_like(maps), np.zeros_like(maps)) == 1
+    assert parity.correlation(np.zeros_like(maps), maps) == 0
 
 
 def test_an_answer_that_depends_on_the_rest_of_the_batch_fails() -> None:

@@ -4,17 +4,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from bundle import files, golden
 from bundle.errors import BundleError
-from server.config import Device, EngineName, Settings
+from bundle.manifest import Precision
+from server.config import Device, EngineName, PrecisionName
 from server.engine import onnxruntime, openvino
 from server.engine.base import Array, Engine
 from server.engine.compiled import CompiledEngine, Graph
-from server.engine.select import Choice, Probe, choose, shortest
+from server.engine.select import Choice, Probe, choices, fastest, forms, shortest
 from server.serving.loading import load
+from tests.bundle.folders import UNSEALED
 from tests.bundles import make_bundle, make_tensor_bundle
 from tests.server.test_repository import settings
 
@@ -61,34 +64,66 @@ def test_openvino_on_a_gpu_is_refused_with_the_reason(tmp_path: Path) -> None:
         load(make_bundle(tmp_path / "m/1"), wanted)
 
 
+def test_a_precision_that_the_bundle_does_not_have_is_refused_with_what_makes_it(tmp_path: Path) -> None:
+    wanted = replace(settings(tmp_path), precision=PrecisionName.INT8)
+    with pytest.raises(BundleError, match="has no int8, it has: fp32; `python -m exporter optimise`"):
+        load(make_bundle(tmp_path / "m/1"), wanted)
+
+
+def precisions(**agreement: float) -> list[Precision]:
+    """fp32, and other forms that agree so often with the trained model."""
+    (exact,) = UNSEALED.precisions
+    return [
+        exact,
+        *(msgspec.structs.replace(exact, name=name, top1_agreement=found) for name, found in agreement.items()),
+    ]
+
+
+def test_only_forms_that_agree_often_enough_are_taken_by_themselves_the_most_exact_first() -> None:
+    manifest = msgspec.structs.replace(UNSEALED, precisions=precisions(int8=0.99, bf16=0.998)[::-1])
+    assert [form.name for form in forms(manifest, PrecisionName.AUTO)] == ["fp32", "bf16"]
+    assert [form.name for form in forms(manifest, PrecisionName.INT8)] == ["int8"]
+
+
 ORT, OV = EngineName.ONNXRUNTIME, EngineName.OPENVINO
+
+
+def test_one_thread_is_tried_before_all_and_onnx_runtime_before_openvino(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.engine.select.available_cores", lambda: 2)
+    wanted = replace(settings(tmp_path), engine=EngineName.AUTO, threads=0)
+    expected = [Choice(ORT, "fp32", 1), Choice(ORT, "fp32", 2), Choice(OV, "fp32", 2)]
+    assert choices(precisions(), wanted) == expected
+
+
+@pytest.mark.parametrize("engine", [ORT, OV])
+def test_an_engine_and_threads_that_are_asked_for_are_the_only_choice(tmp_path: Path, engine: EngineName) -> None:
+    wanted = replace(settings(tmp_path), engine=engine, threads=3)
+    assert choices(precisions(), wanted) == [Choice(engine, "fp32", 3)]
+
+
+CHOICES = [Choice(ORT, "fp32", 1), Choice(ORT, "fp32", 2), Choice(OV, "fp32", 2)]
 
 
 @pytest.mark.parametrize(
     ("milliseconds", "taken"),
     [
-        ({(ORT, 1): 0.2}, Choice(ORT, 1)),  # tiny: nothing else is even tried
-        ({(ORT, 1): 40, (ORT, 2): 21, (OV, 2): 25}, Choice(ORT, 2)),
-        ({(ORT, 1): 40, (ORT, 2): 21, (OV, 2): 7}, Choice(OV, 2)),
-        ({(ORT, 1): 40, (ORT, 2): 38, (OV, 2): 39}, Choice(ORT, 1)),  # hardly faster is not worth it
+        ([0.2], 0),  # tiny: nothing else is even tried
+        ([40, 21, 25], 1),
+        ([40, 21, 7], 2),
+        ([40, 38, 39], 0),  # hardly faster is not worth it
     ],
 )
-def test_the_fastest_engine_is_taken(
-    tmp_path: Path, milliseconds: dict[tuple[EngineName, int], float], taken: Choice, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("server.engine.select.available_cores", lambda: 2)
-    wanted = replace(settings(tmp_path), engine=EngineName.AUTO, threads=0)
-    assert choose(wanted, lambda choice: milliseconds[choice.engine, choice.threads] / 1e3) == taken
+def test_the_fastest_choice_is_taken(milliseconds: list[float], taken: int) -> None:
+    assert fastest(CHOICES, lambda choice: milliseconds[CHOICES.index(choice)] / 1e3) == CHOICES[taken]
 
 
-@pytest.mark.parametrize("engine", [ORT, OV])
-def test_what_is_asked_for_is_taken_without_measuring(tmp_path: Path, engine: EngineName) -> None:
-    wanted: Settings = replace(settings(tmp_path), engine=engine, threads=3)
-
+def test_an_only_choice_is_not_measured() -> None:
     def measured(choice: Choice) -> float:
         raise AssertionError(f"{choice} was measured")
 
-    assert choose(wanted, measured) == Choice(engine, 3)
+    assert fastest(CHOICES[1:2], measured) == CHOICES[1]
 
 
 def test_the_first_run_is_not_measured_and_the_shortest_counts() -> None:

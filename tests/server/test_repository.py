@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from server.batching.items import ImageItem
-from server.config import MIB, Device, EngineName, Settings
+from server.config import MIB, Device, EngineName, PrecisionName, Settings
 from server.errors import ModelNotFoundError, UnavailableError
 from server.events import Events, ModelState
 from server.serving.models import ServedClassifier
@@ -29,6 +29,7 @@ def settings(models: Path) -> Settings:
         http_port=0,
         device=Device.CPU,
         engine=EngineName.ONNXRUNTIME,
+        precision=PrecisionName.AUTO,
         threads=1,
         decode_threads=1,
         max_batch=8,

@@ -180,7 +180,7 @@ def test_the_gradient_is_checked_against_differences(tmp_path: Path, monkeypatch
     answer = bring(tmp_path, model(BACKBONE + "h = Relu(f) z = Gemm(h, w, b) y = Softmax(z)"))
 
     assert answer.exit_code == 1
-    assert "1 of 18 checks failed" in answer.stderr
+    assert "1 of 19 checks failed" in answer.stderr
     assert "ONNX file: gradient of the score" in answer.stderr
 
 
