@@ -1,4 +1,4 @@
-"""The Python client of Seethrough: `Client` talks to a server, everything else here is plain data.
+"""The Python client of Seethrough: `Client` and `AsyncClient` talk to servers, everything else here is plain data.
 
 from client import Client, Explain
 
@@ -7,8 +7,9 @@ with Client("127.0.0.1:8001") as client:
         print(result.predictions[0].label if result.ok else result.error)
 """
 
+from client.aio import AsyncClient
 from client.client import Client
-from client.convert import ImageInput
+from client.convert import ImageInput, Request
 from client.errors import ClassifyError
 from client.results import (
     Classification,
@@ -20,10 +21,12 @@ from client.results import (
     ModelState,
     Prediction,
     Rank,
+    StreamAnswer,
     Timings,
 )
 
 __all__ = [
+    "AsyncClient",
     "Classification",
     "ClassifyError",
     "Client",
@@ -36,5 +39,7 @@ __all__ = [
     "ModelState",
     "Prediction",
     "Rank",
+    "Request",
+    "StreamAnswer",
     "Timings",
 ]

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -11,11 +12,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from client import pictures, report, sheet
-from client.client import DEFAULT_TARGET, Client
+from client.calls import DEFAULT_TARGET
+from client.client import Client
 from client.errors import ClassifyError
 from client.overlays import OverlayFolder
-from client.pictures import Picture
-from client.report import Row
+from client.pictures import STDIN, Picture
+from client.report import CsvLines, JsonLines, Lines, Row
 from client.results import Explain, HeatmapFormat, ModelInfo, ModelState, Rank
 from client.truth import Truth
 from client.work import Answered, Job, classify_all
@@ -29,13 +31,24 @@ cli = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=N
 
 Target = Annotated[
     str,
-    typer.Option(help="Address of the server, host:port.", envvar="SEETHROUGH_TARGET", show_envvar=True),
+    typer.Option(
+        help="Address of the server, host:port; dns:///name:port for all servers behind a name.",
+        envvar="SEETHROUGH_TARGET",
+        show_envvar=True,
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per line instead of a table.")]
-Timeout = Annotated[float, typer.Option(help="Seconds after which one call is given up.", min=0.001)]
+Csv = Annotated[bool, typer.Option("--csv", help="Print comma-separated values instead of a table.")]
+Timeout = Annotated[float, typer.Option(help="Seconds after which one call is given up, retries included.", min=0.001)]
 
-
-Files = Annotated[list[str], typer.Argument(help="Pictures, folders of them, or - for standard input.")]
+Files = Annotated[
+    list[str] | None,
+    typer.Argument(help="Pictures, folders of them, patterns ('photos/**/*.jpg'), or - for one on standard input."),
+]
+FilesFrom = Annotated[
+    str | None,
+    typer.Option(help="Take further pictures and folders from this file, one name a line; - is standard input."),
+]
 Model = Annotated[str, typer.Option(help="Name of the model that shall answer.")]
 Version = Annotated[int, typer.Option(help="Version of the model; 0 takes the highest one in service.", min=0)]
 Top = Annotated[int, typer.Option(help="Show this many classes, most probable first.", min=1)]
@@ -61,8 +74,9 @@ Concurrency = Annotated[int, typer.Option(help="Calls at the same time; more kee
 
 @cli.command()
 def classify(
-    files: Files,
     model: Model,
+    files: Files = None,
+    files_from: FilesFrom = None,
     version: Version = 0,
     top: Top = 1,
     explain: ExplainFlag = False,
@@ -71,6 +85,7 @@ def classify(
     out: Out = None,
     truth: TruthTable = None,
     json: Json = False,
+    csv: Csv = False,
     target: Target = DEFAULT_TARGET,
     batch: Batch = 8,
     concurrency: Concurrency = 4,
@@ -78,26 +93,24 @@ def classify(
 ) -> None:
     """Classify pictures; the exit status is 1 if one of them failed."""
     explain = explain or bool(classes) or bool(method)
-    if out is not None and not explain:
-        raise typer.BadParameter("writes overlays, so it needs --explain", param_hint="--out")
-    found, known = _inputs(files, truth)
+    _refuse_contradictions(explain, out, json, csv)
+    found, known = _pictures(files or [], files_from), _truth(truth)
     targets = tuple(classes) if classes else (Rank(0),)
     wanted = Explain(targets, _form(out), method) if explain else None
-    job = Job(model, version, top, wanted, batch, concurrency)
     with Client(target, timeout=timeout) as client:
         info = _model(client, model, version)
-        if unknown := set(classes or ()) - set(info.labels):
-            hint = f"{', '.join(sorted(unknown))}: not a class of {model}; there are: {', '.join(info.labels)}"
-            raise typer.BadParameter(hint, param_hint="--class")
-        if method and method not in info.explanations:
-            hint = f"{method}: {model} explains by {', '.join(info.explanations)}"
-            raise typer.BadParameter(hint, param_hint="--method")
+        _refuse_unknown(info, classes or [], method)
+        # One version for all of them, also when a higher one comes into service meanwhile.
+        job = Job(model, info.version, top, wanted, batch, concurrency)
+        lines = _lines(info, top, known, json, csv)
         rows: list[Row] = []
         try:
-            _collect(rows, client, found, job, out, known, json)
+            _collect(rows, client, found, job, out, known, lines)
         except KeyboardInterrupt:
             _say(f"interrupted after {len(rows)} of {len(found)} pictures")
-    _conclude(rows, info, out, json)
+    if lines is None:
+        _terminal().print(report.answers(rows))
+    _conclude(rows, info, out)
     if len(rows) < len(found):
         raise typer.Exit(INTERRUPTED)
     raise typer.Exit(any(not row.result.ok for row in rows))
@@ -122,13 +135,60 @@ def _form(out: Path | None) -> HeatmapFormat:
     return HeatmapFormat.GRID if out is None else HeatmapFormat.OVERLAY_PNG
 
 
-def _inputs(files: list[str], truth: Path | None) -> tuple[list[Picture], Truth | None]:
+def _lines(info: ModelInfo, top: int, truth: Truth | None, json: bool, csv: bool) -> Lines | None:
+    if json:
+        return JsonLines(info.name, info.version)
+    if csv:
+        return CsvLines(info.name, info.version, min(top, len(info.labels)), truth is not None)
+    return None
+
+
+def _refuse_contradictions(explain: bool, out: Path | None, json: bool, csv: bool) -> None:
+    if out is not None and not explain:
+        raise typer.BadParameter("writes overlays, so it needs --explain", param_hint="--out")
+    if json and csv:
+        raise typer.BadParameter("there is --json too; take one of them", param_hint="--csv")
+    if csv and explain and out is None:
+        raise typer.BadParameter(
+            "has no column for evidence; add --out for overlays, or take --json", param_hint="--csv"
+        )
+
+
+def _refuse_unknown(info: ModelInfo, classes: list[str], method: str) -> None:
+    if unknown := set(classes) - set(info.labels):
+        hint = f"{', '.join(sorted(unknown))}: not a class of {info.name}; there are: {', '.join(info.labels)}"
+        raise typer.BadParameter(hint, param_hint="--class")
+    if method and method not in info.explanations:
+        hint = f"{method}: {info.name} explains by {', '.join(info.explanations)}"
+        raise typer.BadParameter(hint, param_hint="--method")
+
+
+def _pictures(files: list[str], files_from: str | None) -> list[Picture]:
+    if not files and files_from is None:
+        hint = "name pictures, folders or patterns, - for standard input, or a list with --files-from"
+        raise typer.BadParameter(hint, param_hint="FILES")
+    if files_from == STDIN and STDIN in files:
+        raise typer.BadParameter("standard input is either a list or a picture", param_hint="--files-from")
+    with _refused("--files-from"):
+        listed = [] if files_from is None else pictures.read_list(files_from)
+    with _refused("FILES"):
+        return pictures.find(files, listed)
+
+
+def _truth(table: Path | None) -> Truth | None:
+    with _refused("--truth"):
+        return None if table is None else Truth(table)
+
+
+@contextmanager
+def _refused(option: str) -> Iterator[None]:
+    """Makes a usage error of what is wrong with the files that an option names."""
     try:
-        return pictures.find(files), None if truth is None else Truth(truth)
+        yield
     except OSError as error:
-        raise typer.BadParameter(f"{error.filename}: {error.strerror}", param_hint="--truth") from error
+        raise typer.BadParameter(f"{error.filename}: {error.strerror}", param_hint=option) from error
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+        raise typer.BadParameter(str(error), param_hint=option) from error
 
 
 def _model(client: Client, name: str, version: int) -> ModelInfo:
@@ -144,15 +204,25 @@ def _model(client: Client, name: str, version: int) -> ModelInfo:
 
 
 def _collect(
-    rows: list[Row], client: Client, found: list[Picture], job: Job, out: Path | None, truth: Truth | None, json: bool
+    rows: list[Row],
+    client: Client,
+    found: list[Picture],
+    job: Job,
+    out: Path | None,
+    truth: Truth | None,
+    lines: Lines | None,
 ) -> None:
-    """Fills `rows` as answers arrive, so that they are there when Ctrl-C ends it; JSON is printed at once."""
-    folder = None if out is None else OverlayFolder(out)
+    """Fills `rows` as answers arrive, so that they are there when Ctrl-C ends it; `lines` are printed at once."""
+    with _writing(out):
+        folder = None if out is None else OverlayFolder(out)
+    if lines is not None and lines.heading is not None:
+        typer.echo(lines.heading)
     for picture, result in _with_progress(classify_all(client, found, job), len(found)):
-        overlays = tuple(folder.save(picture, each) for each in result.explanations) if folder else ()
+        with _writing(out):
+            overlays = tuple(folder.save(picture, each) for each in result.explanations) if folder else ()
         rows.append(Row(picture, result, truth.of(picture) if truth else None, overlays))
-        if json:
-            typer.echo(report.json_line(rows[-1]))
+        if lines is not None:
+            typer.echo(lines.line(rows[-1]))
 
 
 def _with_progress(answers: Iterator[Answered], total: int) -> Iterator[Answered]:
@@ -162,15 +232,23 @@ def _with_progress(answers: Iterator[Answered], total: int) -> Iterator[Answered
         yield from progress.track(answers, total)
 
 
-def _conclude(rows: list[Row], info: ModelInfo, out: Path | None, json: bool) -> None:
-    if not json:
-        _terminal().print(report.answers(rows))
+def _conclude(rows: list[Row], info: ModelInfo, out: Path | None) -> None:
     line = report.summary(rows)
     _say(line)
     if out is not None and any(row.overlays for row in rows):
         page = sheet.draw(rows, f"{info.name}, version {info.version}", line)
-        (out / SHEET).write_bytes(sheet.to_png(page))
+        with _writing(out):
+            (out / SHEET).write_bytes(sheet.to_png(page))
         _say(f"overlays and {SHEET} are in {out}")
+
+
+@contextmanager
+def _writing(out: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        _say(f"error: cannot write into {out}: {error.strerror}")
+        raise typer.Exit(1) from error
 
 
 def _terminal() -> Console:

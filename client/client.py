@@ -1,34 +1,54 @@
-"""A synchronous client: one channel, safe to use from many threads at once."""
+"""The synchronous client: safe to use from many threads at once."""
 
-from collections.abc import Iterable
+import threading
+from collections.abc import Generator, Iterable, Iterator
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import grpc
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from client import convert
+from client import calls, convert
 from client.errors import from_rpc
-from client.results import Classification, Explain, ModelInfo
+from client.results import Classification, Explain, ModelInfo, StreamAnswer
 from proto import classifier_pb2 as pb
 from proto.classifier_pb2_grpc import ImageClassifierStub
 
-DEFAULT_TARGET = "127.0.0.1:8001"
-# gRPC's own limit of 4 MiB is less than a handful of overlays of photographs.
-MAX_RESPONSE_BYTES = 256 << 20
+Q = TypeVar("Q")
+A = TypeVar("A")
 
 
 class Client:
-    """Talks to one server. Use it in a `with` block, or call `close`.
+    """Talks to one server, or to many behind one name. Use it in a `with` block, or call `close`.
 
-    target   host:port, or any name that gRPC resolves
-    timeout  seconds that one call may take; it reaches the server as the call's deadline
+    target       host:port, or any name that gRPC resolves. Every address behind it gets its share of the calls while it
+                 is in service, as behind a headless service of Kubernetes (dns:///name:8001) or in a list
+                 (ipv4:10.0.0.1:8001,10.0.0.2:8001); a name is looked up again when a connection ends.
+    timeout      seconds that one call may take, retries included; they reach the server as the call's deadline
+    retries      how often a call is tried again when no server is there, or the server is full and says when to come back.
+                 The waits between are the server's (google.rpc.RetryInfo), or else random and growing; a call whose
+                 deadline comes first fails at once. gRPC's own retries would not do: see calls.seconds_before_retry.
+    compression  of requests: grpc.Compression.Gzip makes raw pixels smaller, picture files hardly
     """
 
-    def __init__(self, target: str = DEFAULT_TARGET, *, timeout: float = 30.0) -> None:
+    def __init__(
+        self,
+        target: str = calls.DEFAULT_TARGET,
+        *,
+        timeout: float = 30.0,
+        retries: int = 3,
+        compression: grpc.Compression = grpc.Compression.NoCompression,
+    ) -> None:
         self.target = target
         self._timeout = timeout
-        self._channel = grpc.insecure_channel(target, options=[("grpc.max_receive_message_length", MAX_RESPONSE_BYTES)])
-        self._stub = ImageClassifierStub(self._channel)
+        self._retries = retries
+        self._closed = threading.Event()
+        self._balanced = grpc.insecure_channel(target, calls.balanced(), compression)
+        self._direct = grpc.insecure_channel(target, calls.direct(), compression)
+        self._classifier = ImageClassifierStub(self._balanced)
+        self._catalogue = ImageClassifierStub(self._direct)
+        self._health = HealthStub(self._balanced)
 
     def classify(
         self,
@@ -44,33 +64,73 @@ class Client:
 
         An image that the server could not answer has its error in its result. Raises ClassifyError when the whole call
         failed (when no image got an answer, with the error of the first), OSError for a file that cannot be read, and
-        TypeError or ValueError for an image that cannot be sent.
+        TypeError or ValueError for an image or a request id (printable ASCII; also sent as `x-request-id`) that cannot be
+        sent.
         """
+        along = calls.metadata(request_id)
         request = convert.to_request(images, model, version, top_k, explain, request_id)
+        return convert.from_response(self._call(self._classifier.Classify, request, along))
+
+    def classify_stream(
+        self, requests: Iterable[convert.Request], *, timeout: float | None = None
+    ) -> Generator[StreamAnswer, None, None]:
+        """Answers to `requests` in their order; several are in work at once, all on one server.
+
+        `requests` is read in another thread, ahead of the answers. A request that the server could not answer becomes an
+        error in its place. One that cannot be sent (see `classify`), or an exception of `requests`, is raised in its place.
+        Raises ClassifyError when the stream broke, or took longer than `timeout` seconds (without it, it may go on for
+        ever): nothing is tried again by itself, but what has been answered is answered.
+        """
+        failures: list[Exception] = []
+        stream = self._classifier.ClassifyStream(_messages(requests, failures), timeout=timeout)
         try:
-            return convert.from_response(self._stub.Classify(request, timeout=self._timeout))
+            for answer in stream:
+                yield convert.from_stream(answer)
         except grpc.RpcError as error:
             raise from_rpc(error) from error
+        finally:
+            stream.cancel()
+        if failures:
+            raise failures[0]
 
     def models(self) -> list[ModelInfo]:
-        """Every version of every model on the server, refused ones included. Raises ClassifyError."""
-        try:
-            response = self._stub.ListModels(pb.ListModelsRequest(), timeout=self._timeout)
-        except grpc.RpcError as error:
-            raise from_rpc(error) from error
-        return [convert.from_model(model) for model in response.models]
+        """Every version of every model on one server, in service or not, refused ones included. Raises ClassifyError."""
+        return list(map(convert.from_model, self._call(self._catalogue.ListModels, pb.ListModelsRequest()).models))
 
     def get_model(self, model: str, version: int = 0) -> ModelInfo:
         """One version of a model, the highest one in service for version 0. Raises ClassifyError."""
-        request = pb.GetModelRequest(model=model, version=version)
+        return convert.from_model(
+            self._call(self._catalogue.GetModel, pb.GetModelRequest(model=model, version=version))
+        )
+
+    def ready(self, model: str = "") -> bool:
+        """Whether a server, and `model` on it if one is named, takes calls now; asks once. Raises ClassifyError when the
+        server has no grpc.health.v1 to ask."""
         try:
-            return convert.from_model(self._stub.GetModel(request, timeout=self._timeout))
+            answer = self._health.Check(HealthCheckRequest(service=model), timeout=self._timeout)  # type: ignore[attr-defined]  # missing in the types
         except grpc.RpcError as error:
-            raise from_rpc(error) from error
+            failure = from_rpc(error)
+            if failure.code in calls.NOT_READY:
+                return False
+            raise failure from error
+        return bool(answer.status == HealthCheckResponse.SERVING)
 
     def close(self) -> None:
-        """Cancels what is in work and closes the connection."""
-        self._channel.close()
+        """Cancels what is in work, ends the waits before retries, and closes the connections."""
+        self._closed.set()
+        self._balanced.close()
+        self._direct.close()
+
+    def _call(self, method: "grpc.UnaryUnaryMultiCallable[Q, A]", request: Q, metadata: calls.Metadata = ()) -> A:
+        tries = calls.Tries(self._timeout, self._retries)
+        while True:
+            try:
+                return method(request, timeout=tries.seconds_left(), metadata=metadata)
+            except grpc.RpcError as error:
+                failure = from_rpc(error)
+                wait = tries.wait_after(failure)
+                if wait is None or self._closed.wait(wait):
+                    raise failure from error
 
     def __enter__(self) -> Self:
         return self
@@ -79,3 +139,12 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _messages(requests: Iterable[convert.Request], failures: list[Exception]) -> Iterator[pb.ClassifyRequest]:
+    """Ends at the first failure and keeps it: raised in gRPC's thread it would be logged there and break the stream."""
+    try:
+        for request in requests:
+            yield convert.to_request(*request)
+    except Exception as error:  # noqa: BLE001  # whatever it is, it is raised where the answers are read
+        failures.append(error)

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +20,25 @@ from client.results import (
     ModelState,
     Prediction,
     Rank,
+    StreamAnswer,
     Timings,
 )
 from proto import classifier_pb2 as pb
 
 # A picture file by its path or its bytes, a Pillow image, or uint8 pixels [H, W, C] of exactly the model's input shape.
 ImageInput = str | Path | bytes | Image.Image | NDArray[np.uint8]
+
+
+class Request(NamedTuple):
+    """One request of a stream; the fields are the parameters of Client.classify."""
+
+    images: Iterable[ImageInput]
+    model: str
+    version: int = 0
+    top_k: int = 1
+    explain: Explain | None = None
+    request_id: str = ""
+
 
 _FORMATS = {
     HeatmapFormat.GRID: pb.HEATMAP_FORMAT_GRID,
@@ -35,6 +49,7 @@ _STATES = {
     pb.MODEL_STATE_LOADING: ModelState.LOADING,
     pb.MODEL_STATE_SERVING: ModelState.SERVING,
     pb.MODEL_STATE_REFUSED: ModelState.REFUSED,
+    pb.MODEL_STATE_UNLOADED: ModelState.UNLOADED,
 }
 _PNG_MODES = {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}
 
@@ -102,6 +117,13 @@ def from_response(response: pb.ClassifyResponse) -> Classification:
     """The answer to a call."""
     results = tuple(_from_result(result) for result in response.results)
     return Classification(response.request_id, response.model, response.version, results)
+
+
+def from_stream(message: pb.ClassifyStreamResponse) -> StreamAnswer:
+    """The answer to one request of a stream."""
+    if message.WhichOneof("outcome") == "error":
+        return StreamAnswer(message.request_id, error=from_status(message.error))
+    return StreamAnswer(message.request_id, from_response(message.response))
 
 
 def _from_result(result: pb.ImageResult) -> ImageResult:

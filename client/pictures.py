@@ -1,8 +1,11 @@
-"""The pictures that a command line names: files, folders of them, and standard input."""
+"""The pictures that a command line names: files, folders of them, patterns, lists, and standard input."""
 
+import glob
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 STDIN = "-"
@@ -29,30 +32,51 @@ class Picture:
             return 0
 
 
-def find(names: Iterable[str]) -> list[Picture]:
-    """The pictures that `names` stand for, in their order and folders sorted; each file once.
+def find(names: Iterable[str], listed: Iterable[str] = ()) -> list[Picture]:
+    """The pictures that `names`, and then `listed`, stand for, in their order and folders sorted; each file once.
 
-    Folders are searched recursively for the suffixes of pictures, files are taken whatever they are called, and `-` is
-    standard input. Raises ValueError when a folder holds no picture.
+    Folders are searched recursively for the suffixes of pictures, and files are taken whatever they are called. In `names`
+    `-` is standard input, and a pattern that is no file's name stands for the files that it matches (`**` is folders at any
+    depth), for a shell that did not expand it. Raises ValueError when a folder holds no picture and a pattern matches none.
     """
-    found: dict[str, Picture] = {}
-    for name in names:
-        if name == STDIN:
-            found.setdefault(name, Picture("stdin", data=sys.stdin.buffer.read()))
-        else:
-            for path in _files(Path(name)):
-                found.setdefault(str(path), Picture(str(path), path))
+    found: dict[Path | None, Picture] = {}
+    for picture in (*chain.from_iterable(map(_named, names)), *chain.from_iterable(map(_inside, map(Path, listed)))):
+        found.setdefault(picture.path, picture)
     return list(found.values())
 
 
-def _files(path: Path) -> Iterator[Path]:
+def read_list(source: str) -> list[str]:
+    """The names in a file, or in standard input if `source` is `-`: one a line. Raises OSError, and ValueError for none."""
+    data = sys.stdin.buffer.read() if source == STDIN else Path(source).read_bytes()
+    names = [os.fsdecode(line) for line in data.splitlines() if line]
+    if not names:
+        raise ValueError(f"{source}: no names in this list")
+    return names
+
+
+def _named(name: str) -> list[Picture]:
+    if name == STDIN:
+        return [Picture("stdin", data=sys.stdin.buffer.read())]
+    if glob.has_magic(name) and not os.path.lexists(name):
+        return _matching(name)
+    return _inside(Path(name))
+
+
+def _matching(pattern: str) -> list[Picture]:
+    paths = map(Path, sorted(glob.glob(pattern, recursive=True)))  # noqa: PTH207  # pathlib's has no absolute patterns
+    matches = [Picture(str(path), path) for path in paths if path.is_file()]
+    if not matches:
+        raise ValueError(f"{pattern}: no file matches this pattern")
+    return matches
+
+
+def _inside(path: Path) -> list[Picture]:
     if not path.is_dir():
-        yield path
-        return
-    inside = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in SUFFIXES and file.is_file()]
-    if not inside:
+        return [Picture(str(path), path)]
+    files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in SUFFIXES and file.is_file()]
+    if not files:
         raise ValueError(f"{path}: no pictures in this folder; looked for {', '.join(sorted(SUFFIXES))}")
-    yield from inside
+    return [Picture(str(file), file) for file in files]
 
 
 def batches(pictures: Iterable[Picture], most: int, most_bytes: int) -> Iterator[list[Picture]]:

@@ -1,9 +1,12 @@
-"""What a person or a program reads on standard output: tables, and one JSON object per line."""
+"""What a person or a program reads on standard output: tables, CSV, and one JSON object per line."""
 
+import csv
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from rich.table import Table
 from rich.text import Text
@@ -34,26 +37,76 @@ class Row:
         return self.result.predictions[0].label == self.truth
 
 
-def json_line(row: Row) -> str:
-    """The row as one JSON object."""
-    result = row.result
-    document = {
-        "file": row.picture.name,
-        "truth": row.truth,
-        "correct": row.correct,
-        "predictions": [
-            {"label": each.label, "class_index": each.class_index, "probability": each.probability}
-            for each in result.predictions
-        ],
-        "explanations": [
-            {"label": each.label, "class_index": each.class_index, "probability": each.probability}
-            | ({"path": str(row.overlays[place])} if row.overlays else {"hottest": hottest(each)})
-            for place, each in enumerate(result.explanations)
-        ],
-        "timings": None if result.timings is None else vars(result.timings),
-        "error": None if result.error is None else {"code": result.error.code.name, "message": result.error.message},
-    }
-    return json.dumps(document, ensure_ascii=False)
+class Lines(Protocol):
+    """A form of output in which every picture is a line of its own."""
+
+    @property
+    def heading(self) -> str | None:
+        """The line before all others, if there is one."""
+
+    def line(self, row: Row) -> str:
+        """The row."""
+
+
+@dataclass(frozen=True)
+class JsonLines:
+    """One JSON object a line, with all that is known; `model` in `version` has answered."""
+
+    model: str
+    version: int
+    heading: None = None
+
+    def line(self, row: Row) -> str:
+        """The row as one JSON object."""
+        result = row.result
+        document = {
+            "file": row.picture.name,
+            "model": self.model,
+            "version": self.version,
+            "truth": row.truth,
+            "correct": row.correct,
+            "predictions": [vars(each) for each in result.predictions],
+            "explanations": [
+                {"label": each.label, "class_index": each.class_index, "probability": each.probability}
+                | ({"path": str(row.overlays[place])} if row.overlays else {"hottest": hottest(each)})
+                for place, each in enumerate(result.explanations)
+            ],
+            "timings": None if result.timings is None else vars(result.timings),
+            "error": None
+            if result.error is None
+            else {"code": result.error.code.name, "message": result.error.message},
+        }
+        return json.dumps(document, ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class CsvLines:
+    """Comma-separated values (RFC 4180, but for the line ends of this system): the `classes` most probable classes."""
+
+    model: str
+    version: int
+    classes: int
+    with_truth: bool
+
+    @property
+    def heading(self) -> str:
+        """The names of the columns."""
+        ranked = [f"{column}_{rank}" for rank in range(1, self.classes + 1) for column in ("class", "probability")]
+        return _csv(["file", *(["truth"] if self.with_truth else []), "model", "version", *ranked, "error"])
+
+    def line(self, row: Row) -> str:
+        """The row; a picture without an answer has empty cells and the reason."""
+        result = row.result
+        ranked = [cell for each in result.predictions for cell in (each.label, f"{each.probability:.6g}")]
+        ranked += [""] * (2 * self.classes - len(ranked))
+        truth = [row.truth or ""] if self.with_truth else []
+        return _csv([row.picture.name, *truth, self.model, self.version, *ranked, result.error or ""])
+
+
+def _csv(cells: Sequence[object]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(cells)
+    return line.getvalue()
 
 
 def answers(rows: Sequence[Row]) -> Table:

@@ -98,12 +98,22 @@ class Classification:
     results: tuple[ImageResult, ...]
 
 
+@dataclass(frozen=True)
+class StreamAnswer:
+    """The answer to one request of a stream: a classification, or an error."""
+
+    request_id: str  # made by the server if the request had none
+    classification: Classification | None = None
+    error: ClassifyError | None = None
+
+
 class ModelState(StrEnum):
     """Where a version of a model stands."""
 
     LOADING = "loading"
     SERVING = "serving"
     REFUSED = "refused"
+    UNLOADED = "unloaded"
     UNKNOWN = "unknown"  # a server newer than this client said something else
 
 
@@ -114,7 +124,7 @@ class ModelInfo:
     name: str
     version: int
     state: ModelState
-    reason: str  # why it was refused
+    reason: str  # why it was refused or unloaded
     is_default: bool  # answers when a request names no version
     kind: str  # multiclass, binary, multilabel
     labels: tuple[str, ...]

@@ -2,19 +2,21 @@
 
 import io
 import threading
+from collections import deque
 from collections.abc import Iterator
 from concurrent import futures
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
 
 import grpc
 import numpy as np
 from google.protobuf.any_pb2 import Any
-from google.protobuf.duration_pb2 import Duration
-from google.rpc.code_pb2 import INVALID_ARGUMENT, RESOURCE_EXHAUSTED
+from google.rpc.code_pb2 import INVALID_ARGUMENT, NOT_FOUND, RESOURCE_EXHAUSTED
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
+from grpc_health.v1 import health_pb2
+from grpc_health.v1.health import HealthServicer
+from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from grpc_status import rpc_status
 from PIL import Image, UnidentifiedImageError
 
@@ -27,27 +29,40 @@ SIDE = 8  # of the model's input
 # What stands here for a picture that keeps the server busy until the test ends.
 SLOW = b"slow"
 # What stands here for a picture whose overlay takes LARGE_BYTES.
-LARGE, LARGE_BYTES = b"large", 32 << 20
+LARGE, LARGE_BYTES = b"large", 8 << 20
 
 
 class FakeServer(ImageClassifierServicer):
-    """Keeps the requests that it received."""
+    """Keeps the requests that it received, and fails as often as `failures` says."""
 
     def __init__(self) -> None:
         self.requests: list[pb.ClassifyRequest] = []
+        self.headers: list[dict[str, str | bytes]] = []  # of each Classify call
+        self.failures: deque[Status] = deque()  # how the next Classify calls end
+        self.asked = threading.Event()  # a request has arrived
         self.ended = threading.Event()
         self.stuck = threading.Event()  # a slow picture has arrived
+        self._health = HealthServicer()
+        self.set_serving("", serving=True)
+        self.set_serving("colours", serving=True)
+
+    def set_serving(self, service: str, *, serving: bool) -> None:
+        """What grpc.health.v1 says of a service."""
+        status = health_pb2.HealthCheckResponse
+        self._health.set(service, status.SERVING if serving else status.NOT_SERVING)
+
+    def add_to(self, server: grpc.Server) -> None:
+        """Registers the services."""
+        add_ImageClassifierServicer_to_server(self, server)
+        add_HealthServicer_to_server(self._health, server)
 
     def Classify(self, request: pb.ClassifyRequest, context: grpc.ServicerContext) -> pb.ClassifyResponse:  # noqa: N802
-        """Answers `colours`; the model `full` refuses everybody."""
-        self.requests.append(request)
-        if request.model == "full":
-            context.abort_with_status(rpc_status.to_status(full()))
-        self._require_model(request.model, context)
-        results = [self._answer(image, request) for image in request.images]
-        if all(result.status.code for result in results):
-            context.abort_with_status(rpc_status.to_status(results[0].status))
-        return pb.ClassifyResponse(request_id=request.request_id, model=request.model, version=3, results=results)
+        """Answers `colours`."""
+        self.headers.append(dict(context.invocation_metadata()))
+        answer = self._outcome(request)
+        if answer.WhichOneof("outcome") == "error":
+            context.abort_with_status(rpc_status.to_status(answer.error))
+        return answer.response
 
     def ListModels(  # noqa: N802
         self,
@@ -66,16 +81,32 @@ class FakeServer(ImageClassifierServicer):
 
     def ClassifyStream(  # noqa: N802
         self,
-        request_iterator: Iterator[pb.ClassifyRequest],  # noqa: ARG002
+        request_iterator: Iterator[pb.ClassifyRequest],
         context: grpc.ServicerContext,
-    ) -> NoReturn:
-        """Not used by the client."""
-        context.abort(grpc.StatusCode.UNIMPLEMENTED, "")
-        raise AssertionError
+    ) -> Iterator[pb.ClassifyStreamResponse]:
+        """Answers one request after the other; breaks at one for the model `shutdown`."""
+        for request in request_iterator:
+            if request.model == "shutdown":
+                context.abort(grpc.StatusCode.UNAVAILABLE, "the server is shutting down; go on with another one")
+            yield self._outcome(request)
 
     def _require_model(self, name: str, context: grpc.ServicerContext) -> None:
         if name != "colours":
-            _abort(context, f"no model {name!r}; there is colours")
+            context.abort(grpc.StatusCode.NOT_FOUND, _no_model(name))
+
+    def _outcome(self, request: pb.ClassifyRequest) -> pb.ClassifyStreamResponse:
+        self.requests.append(request)
+        self.asked.set()
+        if self.failures:
+            return pb.ClassifyStreamResponse(error=self.failures.popleft(), request_id=request.request_id)
+        if request.model != "colours":
+            error = Status(code=NOT_FOUND, message=_no_model(request.model))
+            return pb.ClassifyStreamResponse(error=error, request_id=request.request_id)
+        results = [self._answer(image, request) for image in request.images]
+        if all(result.status.code for result in results):
+            return pb.ClassifyStreamResponse(error=results[0].status, request_id=request.request_id)
+        response = pb.ClassifyResponse(request_id=request.request_id, model=request.model, version=3, results=results)
+        return pb.ClassifyStreamResponse(response=response, request_id=request.request_id)
 
     def _answer(self, image: pb.Image, request: pb.ClassifyRequest) -> pb.ImageResult:
         if image.encoded == SLOW:
@@ -97,9 +128,8 @@ class FakeServer(ImageClassifierServicer):
         )
 
 
-def _abort(context: grpc.ServicerContext, message: str) -> NoReturn:
-    context.abort(grpc.StatusCode.NOT_FOUND, message)
-    raise AssertionError  # abort has raised already, though its type does not say so
+def _no_model(name: str) -> str:
+    return f"no model {name!r}; there is colours"
 
 
 def _pixels(image: pb.Image) -> np.ndarray:
@@ -141,10 +171,12 @@ def _explanation(
     return message
 
 
-def full() -> Status:
-    """RESOURCE_EXHAUSTED with RetryInfo of 1.5 seconds."""
+def full(seconds: float = 1.5) -> Status:
+    """RESOURCE_EXHAUSTED with RetryInfo."""
+    retry = RetryInfo()
+    retry.retry_delay.FromNanoseconds(round(seconds * 1e9))
     detail = Any()
-    detail.Pack(RetryInfo(retry_delay=Duration(seconds=1, nanos=500_000_000)))
+    detail.Pack(retry)
     return Status(code=RESOURCE_EXHAUSTED, message="the server is full", details=[detail])
 
 
@@ -182,7 +214,7 @@ def running() -> Iterator[tuple[FakeServer, str]]:
     """A FakeServer and its address; no call outlives the block."""
     fake = FakeServer()
     server = grpc.server(futures.ThreadPoolExecutor(8))
-    add_ImageClassifierServicer_to_server(fake, server)
+    fake.add_to(server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:

@@ -1,30 +1,20 @@
 """`python -m client classify`: what it prints, writes and returns."""
 
+import csv
 import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 from client.__main__ import INTERRUPTED, SHEET, cli
-from tests.client.fake import SLOW, FakeServer, picture
-
-Server = tuple[FakeServer, str]
-
-
-def classify(server: Server, *arguments: str | Path, stdin: bytes | None = None) -> Result:
-    command = ["classify", "--model", "colours", "--target", server[1], *map(str, arguments)]
-    return CliRunner().invoke(cli, command, input=stdin)
-
-
-def json_lines(result: Result) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in result.stdout.splitlines()]
+from tests.client.fake import SLOW, picture
+from tests.client.shell import Server, classify, json_lines, message
 
 
 def test_the_table_has_file_answer_probability_and_milliseconds(
@@ -46,23 +36,6 @@ def test_further_classes_are_shown_when_asked_for(server: Server, tmp_path: Path
     assert "green 0.2510  blue 0.1255" in result.stdout
 
 
-def test_a_folder_stands_for_the_pictures_in_it_at_any_depth_in_order(server: Server, tmp_path: Path) -> None:
-    for name in ("b.png", "a.PNG", "deep/er/c.jpg"):
-        picture(tmp_path, name, "red")
-    (tmp_path / "notes.txt").write_text("not a picture")
-    result = classify(server, tmp_path, "--json")
-    assert result.exit_code == 0
-    assert [line["file"] for line in json_lines(result)] == [
-        str(tmp_path / name) for name in ("a.PNG", "b.png", "deep/er/c.jpg")
-    ]
-
-
-def test_a_dash_is_standard_input(server: Server, tmp_path: Path) -> None:
-    result = classify(server, "-", "--json", stdin=picture(tmp_path, "a.png", "lime").read_bytes())
-    (line,) = json_lines(result)
-    assert (line["file"], line["predictions"][0]["label"]) == ("stdin", "green")
-
-
 def test_json_lines_carry_everything_that_is_known(server: Server, tmp_path: Path) -> None:
     result = classify(server, picture(tmp_path, "a.png", "#ff0000"), "--json", "--explain")
     (line,) = json_lines(result)
@@ -72,6 +45,43 @@ def test_json_lines_carry_everything_that_is_known(server: Server, tmp_path: Pat
     ]
     assert line["timings"]["batch_images"] == 2
     assert (line["truth"], line["correct"], line["error"]) == (None, None, None)
+
+
+def test_csv_has_a_column_for_each_class_and_its_probability(server: Server, tmp_path: Path) -> None:
+    picture(tmp_path, "a,b.png", "#804020")
+    (tmp_path / "c.png").write_text("hello")
+    result = classify(server, tmp_path, "--csv", "--top", "2")
+    assert result.exit_code == 1
+    assert list(csv.reader(result.stdout.splitlines())) == [
+        ["file", "model", "version", "class_1", "probability_1", "class_2", "probability_2", "error"],
+        [str(tmp_path / "a,b.png"), "colours", "3", "red", "0.501961", "green", "0.25098", ""],
+        [str(tmp_path / "c.png"), "colours", "3", "", "", "", "", "INVALID_ARGUMENT: no picture: b'hello'"],
+    ]
+
+
+def test_csv_has_the_truth_if_it_is_known_and_no_more_classes_than_the_model(server: Server, tmp_path: Path) -> None:
+    picture(tmp_path, "a.png", "red")
+    picture(tmp_path, "b.png", "blue")
+    truth = tmp_path / "truth.csv"
+    truth.write_text("file,label\na.png,red\n")
+    result = classify(server, tmp_path, "--csv", "--top", "9", "--truth", truth)
+    first, second = csv.DictReader(result.stdout.splitlines())
+    assert (first["truth"], first["class_1"], first["class_3"]) == ("red", "red", "blue")
+    assert (second["truth"], second["class_1"]) == ("", "blue")
+    assert "class_4" not in first
+
+
+def test_one_version_answers_for_all_pictures(server: Server, tmp_path: Path) -> None:
+    result = classify(server, picture(tmp_path, "a.png", "red"), "--json")
+    assert [request.version for request in server[0].requests] == [3]
+    assert [(line["model"], line["version"]) for line in json_lines(result)] == [("colours", 3)]
+
+
+def test_overlays_that_cannot_be_written_are_one_line_with_the_reason(server: Server, tmp_path: Path) -> None:
+    path = picture(tmp_path, "a.png", "red")
+    result = classify(server, path, "--explain", "--out", path)
+    assert result.exit_code == 1
+    assert result.stderr == f"error: cannot write into {path}: File exists\n"
 
 
 def test_a_bad_file_among_good_ones_is_one_row_and_exit_status_1(server: Server, tmp_path: Path) -> None:
@@ -148,21 +158,23 @@ def test_the_truth_marks_errors_and_gives_the_accuracy(server: Server, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "expected"),
     [
         (["--out", "out"], "needs --explain"),
         (["--class", "purple"], "purple: not a class of colours; there are: red, green, blue"),
         (["--method", "hirescam"], "hirescam: colours explains by gradcam, layercam"),
         (["--truth", "no.csv"], "no.csv: No such file or directory"),
         (["--top", "0"], "--top"),
+        (["--csv", "--json"], "there is --json too; take one of them"),
+        (["--csv", "--explain"], "has no column for evidence; add --out for overlays, or take --json"),
     ],
 )
 def test_bad_options_are_usage_errors_that_name_the_value(
-    server: Server, tmp_path: Path, arguments: list[str], message: str
+    server: Server, tmp_path: Path, arguments: list[str], expected: str
 ) -> None:
     result = classify(server, picture(tmp_path, "a.png", "red"), *arguments)
     assert result.exit_code == 2
-    assert message in " ".join(result.stderr.replace("│", " ").split())
+    assert expected in message(result)
     assert server[0].requests == []
 
 
@@ -171,13 +183,7 @@ def test_a_truth_table_without_its_columns_is_a_usage_error(server: Server, tmp_
     table.write_text("name,label\n")
     result = classify(server, picture(tmp_path, "a.png", "red"), "--truth", table)
     assert result.exit_code == 2
-    assert "no column file" in " ".join(result.stderr.replace("│", " ").split())
-
-
-def test_a_folder_without_pictures_is_a_usage_error(server: Server, tmp_path: Path) -> None:
-    result = classify(server, tmp_path)
-    assert result.exit_code == 2
-    assert "no pictures in this folder" in " ".join(result.stderr.replace("│", " ").split())
+    assert "no column file" in message(result)
 
 
 def test_a_wrong_model_name_is_one_line_with_the_servers_message(server: Server, tmp_path: Path) -> None:

@@ -1,0 +1,144 @@
+"""The asynchronous client: `Client` for one event loop."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
+from types import TracebackType
+from typing import Self, TypeVar
+
+import grpc
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
+
+from client import calls, convert
+from client.errors import from_rpc
+from client.results import Classification, Explain, ModelInfo, StreamAnswer
+from proto import classifier_pb2 as pb
+from proto.classifier_pb2_grpc import ImageClassifierStub
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+
+class AsyncClient:
+    """What Client is, with the same parameters, methods, answers and errors, for use in one event loop.
+
+    Make it in a coroutine; use it in an `async with` block, or await `close`. Files are read and pictures packed in threads.
+    """
+
+    def __init__(
+        self,
+        target: str = calls.DEFAULT_TARGET,
+        *,
+        timeout: float = 30.0,
+        retries: int = 3,
+        compression: grpc.Compression = grpc.Compression.NoCompression,
+    ) -> None:
+        self.target = target
+        self._timeout = timeout
+        self._retries = retries
+        self._closed = asyncio.Event()
+        self._balanced = grpc.aio.insecure_channel(target, calls.balanced(), compression)
+        self._direct = grpc.aio.insecure_channel(target, calls.direct(), compression)
+        self._classifier = ImageClassifierStub(self._balanced)
+        self._catalogue = ImageClassifierStub(self._direct)
+        self._health = HealthStub(self._balanced)
+
+    async def classify(
+        self,
+        images: Iterable[convert.ImageInput],
+        model: str,
+        *,
+        version: int = 0,
+        top_k: int = 1,
+        explain: Explain | None = None,
+        request_id: str = "",
+    ) -> Classification:
+        """See Client.classify."""
+        along = calls.metadata(request_id)
+        request = await asyncio.to_thread(convert.to_request, images, model, version, top_k, explain, request_id)
+        return convert.from_response(await self._call(self._classifier.Classify, request, along))
+
+    async def classify_stream(
+        self,
+        requests: AsyncIterable[convert.Request],
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109  # a deadline of the wire
+    ) -> AsyncGenerator[StreamAnswer, None]:
+        """See Client.classify_stream; `requests` is read in another task."""
+        failures: list[Exception] = []
+        stream = self._classifier.ClassifyStream(_messages(requests, failures), timeout=timeout)
+        try:
+            async for answer in stream:
+                yield convert.from_stream(answer)
+        except grpc.RpcError as error:
+            raise from_rpc(error) from error
+        finally:
+            stream.cancel()
+        if failures:
+            raise failures[0]
+
+    async def models(self) -> list[ModelInfo]:
+        """See Client.models."""
+        return list(
+            map(convert.from_model, (await self._call(self._catalogue.ListModels, pb.ListModelsRequest())).models)
+        )
+
+    async def get_model(self, model: str, version: int = 0) -> ModelInfo:
+        """See Client.get_model."""
+        request = pb.GetModelRequest(model=model, version=version)
+        return convert.from_model(await self._call(self._catalogue.GetModel, request))
+
+    async def ready(self, model: str = "") -> bool:
+        """See Client.ready."""
+        try:
+            answer = await self._health.Check(HealthCheckRequest(service=model), timeout=self._timeout)  # type: ignore[attr-defined]  # missing in the types
+        except grpc.RpcError as error:
+            failure = from_rpc(error)
+            if failure.code in calls.NOT_READY:
+                return False
+            raise failure from error
+        return bool(answer.status == HealthCheckResponse.SERVING)
+
+    async def close(self) -> None:
+        """See Client.close."""
+        self._closed.set()
+        await self._balanced.close()
+        await self._direct.close()
+
+    async def _call(
+        self, method: grpc.aio.UnaryUnaryMultiCallable[Q, A], request: Q, metadata: calls.Metadata = ()
+    ) -> A:
+        tries = calls.Tries(self._timeout, self._retries)
+        while True:
+            try:
+                return await method(request, timeout=tries.seconds_left(), metadata=metadata)
+            except grpc.RpcError as error:
+                failure = from_rpc(error)
+                wait = tries.wait_after(failure)
+                if wait is None or await self._closed_within(wait):
+                    raise failure from error
+
+    async def _closed_within(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._closed.wait(), seconds)
+        return self._closed.is_set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+async def _messages(
+    requests: AsyncIterable[convert.Request], failures: list[Exception]
+) -> AsyncIterator[pb.ClassifyRequest]:
+    """Ends at the first failure and keeps it: raised in gRPC's task it would be logged there and break the stream."""
+    try:
+        async for request in requests:
+            yield await asyncio.to_thread(convert.to_request, *request)
+    except Exception as error:  # noqa: BLE001  # whatever it is, it is raised where the answers are read
+        failures.append(error)
