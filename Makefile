@@ -6,7 +6,8 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 UV     := $(VENV)/tool/bin/uv
 MODELS ?= models
-LOCKS  := cpu gpu tools dev torch
+LOCKS  := cpu gpu tools dev ecosystem torch
+ECOSYSTEM := build/venvs/ecosystem
 TORCH  := build/venvs/torch
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -14,7 +15,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-slow demo serve bench bench-explain stubs lock clean
+.PHONY: help setup check ecosystem test test-slow demo serve bench bench-explain stubs lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,7 +38,16 @@ check: $(READY) ## ruff, mypy --strict, import contracts, generated stubs curren
 	lint-imports
 	bash proto/generate.sh --check
 
-test: $(READY) ## the tests, in parallel and in random order
+# Other people's clients and tools, to be tested with. Their messages have the names of ours, and KServe wants an older protobuf: an
+# environment of their own.
+$(ECOSYSTEM)/.ready: requirements/ecosystem.txt | $(READY)
+	$(UV) venv --quiet --clear --python $(BIN)/python $(ECOSYSTEM)
+	VIRTUAL_ENV=$(CURDIR)/$(ECOSYSTEM) $(UV) pip install --quiet --compile-bytecode --require-hashes -r requirements/ecosystem.txt
+	touch $@
+
+ecosystem: $(ECOSYSTEM)/.ready ## the clients of Triton and KServe, grpcurl and schemathesis, for the tests
+
+test: $(READY) $(ECOSYSTEM)/.ready ## the tests, in parallel and in random order
 	pytest -n auto
 
 # PyTorch, to compare with: an environment of its own. By pip, which takes a build for CPUs where it is pointed at one.
@@ -47,7 +57,7 @@ $(TORCH)/.ready: requirements/torch.txt | $(READY)
 	VIRTUAL_ENV=$(CURDIR)/$(TORCH) $(UV) pip install --compile-bytecode --no-deps --require-hashes -r requirements/torch.txt
 	touch $@
 
-test-slow: $(READY) $(TORCH)/.ready ## the long ones: full training runs, every architecture, PyTorch
+test-slow: $(READY) $(ECOSYSTEM)/.ready $(TORCH)/.ready ## the long ones: full training runs, every architecture, PyTorch
 	pytest -m slow
 
 demo: $(READY) ## train, export, serve, classify and explain, end to end

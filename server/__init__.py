@@ -11,6 +11,8 @@ Each layer imports only those below it, and errors, config and events.
 
 import os
 
+__version__ = "0.1.0"
+
 # ONNX Runtime reports its use to its makers over the network unless this is set before it is loaded. A server must not
 # call anyone on its own.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

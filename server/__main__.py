@@ -34,7 +34,10 @@ ModelName = Annotated[
 Host = Annotated[str, typer.Option(help="Address to listen on; 127.0.0.1 keeps the server to this machine.")]
 GrpcPort = Annotated[int, typer.Option(help="Port for gRPC; 0 takes a free one.", min=0, max=65535)]
 HttpPort = Annotated[
-    int, typer.Option(help="Port for /metrics, /livez and /readyz; 0 takes a free one.", min=0, max=65535)
+    int,
+    typer.Option(
+        help="Port for HTTP: the same models, /metrics, /livez, /readyz; 0 takes a free one.", min=0, max=65535
+    ),
 ]
 DeviceOption = Annotated[Device, typer.Option(help="Where to infer; auto takes a GPU if there is one.")]
 EngineOption = Annotated[
@@ -102,16 +105,12 @@ def main(
     drain_seconds: DrainSeconds = 30.0,
     log_level: LogLevel = "info",
 ) -> None:
-    """Serve model bundles over gRPC, with Grad-CAM explanations, and metrics over HTTP.
+    """Serve model bundles, with Grad-CAM explanations, over gRPC and HTTP.
 
     Every option can be set as a variable: --max-batch is SEETHROUGH_MAX_BATCH. A first SIGTERM or Ctrl-C finishes what is in
     work, a second one stops at once.
     """
-    _refuse_unknown_variables(os.environ)
-    _log_to_stderr(log_level)
-    if not models.is_dir():
-        raise typer.BadParameter(f"{models} is not a folder; export a model there first", param_hint="--models")
-    cores = available_cores()
+    _check(models, log_level)
     _run(
         Settings(
             models=models,
@@ -123,7 +122,7 @@ def main(
             engine=engine,
             precision=precision,
             threads=threads,
-            decode_threads=decode_threads or cores,
+            decode_threads=decode_threads or available_cores(),
             max_batch=max_batch,
             max_inflight_images=max_inflight_images,
             max_inflight_bytes=max_inflight_mib * MIB,
@@ -133,6 +132,13 @@ def main(
             drain_seconds=drain_seconds,
         )
     )
+
+
+def _check(models: Path, log_level: str) -> None:
+    _refuse_unknown_variables(os.environ)
+    _log_to_stderr(log_level)
+    if not models.is_dir():
+        raise typer.BadParameter(f"{models} is not a folder; export a model there first", param_hint="--models")
 
 
 def _run(settings: Settings) -> None:

@@ -19,12 +19,16 @@ from server.config import Settings
 from server.events import Events
 from server.metrics import Metrics
 from server.serving.admission import Admission
+from server.serving.readiness import Readiness
 from server.serving.repository import Repository
 from server.serving.service import Serving
 from server.transport import grpc_server, http
 from server.transport.calls import Calls
 from server.transport.classifier import ImageClassifier
+from server.transport.grpc_streams import Streams
 from server.transport.health import Health
+from server.transport.v2.grpc_service import InferenceService
+from server.transport.v2.inference import OpenInference
 
 log = logging.getLogger(__name__)
 
@@ -49,30 +53,37 @@ class App:
         self._metrics = Metrics()
         events.subscribe(self._metrics.on_event)
         self._repository = Repository(settings, events, self._clock)
-        self._health = Health(events, self._repository.is_serving)
+        self._readiness = Readiness(lambda: bool(self._repository.served()), str(settings.models))
+        self._health = Health(events, self._repository.is_serving, self._readiness)
         admission = Admission(settings.max_inflight_images, settings.max_inflight_bytes)
         self._workers = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
         self._serving = Serving(
             self._repository, admission, self._workers, events, self._clock, settings.max_image_pixels
         )
-        self._classifier = ImageClassifier(self._serving, Calls(events, self._serving.known), self._clock)
-        self._not_ready = "loading"
+        calls = Calls(events, self._serving.known)
+        self._streams = Streams()
+        self._classifier = ImageClassifier(self._serving, calls, self._streams, self._clock)
+        inference = OpenInference(self._serving, calls, events, lambda: not self._readiness.reason)
+        self._inference = InferenceService(inference, calls, self._streams, self._clock)
+        probes = http.Probes(self._page, lambda: self._readiness.reason)
+        self._http = http.build(self._serving, inference, calls, probes, self._clock, settings.max_request_bytes)
 
     async def serve(self) -> None:
         """Starts, serves until SIGTERM or SIGINT, and stops in order."""
         stop = _catch_signals()
-        grpc_side = grpc_server.build(self._classifier, self._health, self._settings.max_request_bytes)
+        grpc_side = grpc_server.build(self._classifier, self._inference, self._health, self._settings.max_request_bytes)
         addresses, http_socket = self._bind(grpc_side)
-        http_side = http.HttpServer(http.build(self._page, lambda: self._not_ready))
+        http_side = http.HttpServer(self._http)
         http_task = asyncio.create_task(http_side.serve([http_socket]))
-        await self._health.set_server(serving=False)
+        await self._health.update()
         await grpc_side.start()
         loading = asyncio.create_task(self._load(addresses))
         await self._drain(await stop)
         loading.cancel()
         self._health.close()
-        self._classifier.close()
-        await grpc_side.stop(self._settings.drain_seconds)
+        self._streams.close()
+        drain_seconds = self._settings.drain_seconds
+        await asyncio.gather(grpc_side.stop(drain_seconds), self._http.drain(drain_seconds))
         await self._repository.close()
         http_side.should_exit = True
         await http_task
@@ -95,23 +106,20 @@ class App:
         return f"grpc={shown}:{grpc_port} http={shown}:{http_socket.getsockname()[1]}", http_socket
 
     async def _load(self, addresses: str) -> None:
-        """Loads the bundles, then asks for traffic if one of them is good."""
+        """Loads the bundles, then asks for traffic while one of them is good."""
         await self._repository.load_all()
-        served = self._repository.served()
-        if served:
-            self._not_ready = ""
-            await self._health.set_server(serving=True)
-        else:
-            self._not_ready = f"no model in service under {self._settings.models}; ListModels and the log say why"
-            log.error("not ready: %s", self._not_ready)
-        names = ",".join(f"{model.name}/{model.version}" for model in served)
+        self._readiness.loaded()
+        await self._health.update()
+        if reason := self._readiness.reason:
+            log.error("not ready: %s", reason)
+        names = ",".join(f"{model.name}/{model.version}" for model in self._repository.served())
         # The one line on standard output: scripts wait for it and read the ports from it.
         print(f"serving {addresses} models={names}", flush=True)  # noqa: T201
 
     async def _drain(self, received: signal.Signals) -> None:
         """Turns traffic away; load balancers get the grace to notice, a person at the keyboard does not wait for it."""
         log.info("%s: draining %d images", received.name, self._serving.inflight)
-        self._not_ready = "shutting down"
+        self._readiness.draining()
         await self._health.drain()
         if received is signal.SIGTERM:
             await asyncio.sleep(self._settings.grace_seconds)

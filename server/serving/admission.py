@@ -14,7 +14,7 @@ class Admission:
     """Counts images and bytes of the requests in work. It belongs to the event loop's thread."""
 
     def __init__(self, max_images: int, max_bytes: int) -> None:
-        self._max_images = max_images
+        self.max_images = max_images  # in one request, and in all that are in work
         self._max_bytes = max_bytes
         self._images = 0
         self._bytes = 0
@@ -28,14 +28,14 @@ class Admission:
     def admit(self, images: int, size_bytes: int, retry_after_seconds: float) -> Iterator[None]:
         """Holds a permit for the block. Raises OverloadedError when there is no room now, InvalidRequestError when the
         request is larger than the whole house."""
-        if images > self._max_images or size_bytes > self._max_bytes:
+        if images > self.max_images or size_bytes > self._max_bytes:
             raise InvalidRequestError(
-                f"images: {images} images of {size_bytes:,} bytes together; the server takes at most {self._max_images} "
+                f"images: {images} images of {size_bytes:,} bytes together; the server takes at most {self.max_images} "
                 f"images and {self._max_bytes:,} bytes in one request; split it"
             )
-        if self._images + images > self._max_images or self._bytes + size_bytes > self._max_bytes:
+        if self._images + images > self.max_images or self._bytes + size_bytes > self._max_bytes:
             raise OverloadedError(
-                f"the server is full: {self._images} of {self._max_images} images and {self._bytes:,} of "
+                f"the server is full: {self._images} of {self.max_images} images and {self._bytes:,} of "
                 f"{self._max_bytes:,} bytes in work; try again in {retry_after_seconds:.3f} s",
                 retry_after_seconds,
             )

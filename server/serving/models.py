@@ -1,6 +1,7 @@
 """A version of a model in service, and what of it is told to others."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from bundle.manifest import Manifest, Provenance, Tensor, TensorManifest
 from server.batching.batcher import Batcher
@@ -25,6 +26,24 @@ class ServedClassifier(_Served):
     manifest: Manifest
     batcher: Batcher[ImageItem, ImageResult]
 
+    @cached_property
+    def running(self) -> Running:
+        """What is told of it."""
+        manifest = self.manifest
+        return Running(
+            kind=manifest.kind,
+            labels=tuple(manifest.labels),
+            explanations=tuple(manifest.explanations),
+            input_shape=manifest.input_shape,
+            heatmap_shape=(manifest.feature_map.height, manifest.feature_map.width),
+            max_batch=self.batcher.max_batch,
+            engine=self.engine.name,
+            precision=self.engine.precision,
+            device=self.engine.device,
+            loaded_at=self.loaded_at,
+            provenance=_flat(manifest.provenance),
+        )
+
 
 @dataclass(frozen=True)
 class ServedTensors(_Served):
@@ -33,37 +52,22 @@ class ServedTensors(_Served):
     manifest: TensorManifest
     batcher: Batcher[TensorItem, dict[str, Array]]
 
+    @cached_property
+    def running(self) -> RunningTensors:
+        """What is told of it."""
+        return RunningTensors(
+            inputs=tuple(map(_info, self.manifest.inputs)),
+            outputs=tuple(map(_info, self.manifest.outputs)),
+            max_batch=self.batcher.max_batch,
+            engine=self.engine.name,
+            precision=self.engine.precision,
+            device=self.engine.device,
+            loaded_at=self.loaded_at,
+            provenance=_flat(self.manifest.provenance),
+        )
+
 
 ServedModel = ServedClassifier | ServedTensors
-
-
-def running(model: ServedModel) -> Running | RunningTensors:
-    """What is told of a version in service."""
-    if isinstance(model, ServedTensors):
-        return RunningTensors(
-            inputs=tuple(_info(tensor) for tensor in model.manifest.inputs),
-            outputs=tuple(_info(tensor) for tensor in model.manifest.outputs),
-            max_batch=model.batcher.max_batch,
-            engine=model.engine.name,
-            precision=model.engine.precision,
-            device=model.engine.device,
-            loaded_at=model.loaded_at,
-            provenance=_flat(model.manifest.provenance),
-        )
-    manifest = model.manifest
-    return Running(
-        kind=manifest.kind,
-        labels=tuple(manifest.labels),
-        explanations=tuple(manifest.explanations),
-        input_shape=manifest.input_shape,
-        heatmap_shape=(manifest.feature_map.height, manifest.feature_map.width),
-        max_batch=model.batcher.max_batch,
-        engine=model.engine.name,
-        precision=model.engine.precision,
-        device=model.engine.device,
-        loaded_at=model.loaded_at,
-        provenance=_flat(manifest.provenance),
-    )
 
 
 def _info(tensor: Tensor) -> TensorInfo:

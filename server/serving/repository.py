@@ -22,7 +22,7 @@ from server.events import BatchDone, Events, ModelChanged, ModelState
 from server.serving.jobs import ModelStatus
 from server.serving.layout import Found, find_bundles
 from server.serving.loading import load
-from server.serving.models import ServedClassifier, ServedModel, ServedTensors, running
+from server.serving.models import ServedClassifier, ServedModel, ServedTensors
 
 log = logging.getLogger(__name__)
 
@@ -199,7 +199,7 @@ class Repository:
     def _status(self, name: str, version: int, entry: ServedModel | _NotServed) -> ModelStatus:
         is_default = version == _default(self._models[name])
         if isinstance(entry, _SERVED):
-            return ModelStatus(name, version, ModelState.SERVING, "", is_default, running(entry))
+            return ModelStatus(name, version, ModelState.SERVING, "", is_default, entry.running)
         return ModelStatus(name, version, entry.state, entry.reason, is_default=False, running=None)
 
 

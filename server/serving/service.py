@@ -117,6 +117,11 @@ class Serving:
         """Images admitted and not answered yet."""
         return self._admission.images
 
+    @property
+    def max_images(self) -> int:
+        """The most images, or rows of tensors, that one request may have."""
+        return self._admission.max_images
+
     def models(self) -> list[ModelStatus]:
         """Every version of every model, by name and number."""
         return self._models.statuses()
@@ -192,7 +197,7 @@ class Serving:
             answer = await self._answer(task)
         except ServerError as error:
             if isinstance(error, InternalError):
-                log.error("request %s failed on an image: %s", task.job.request_id, error)
+                log.error("request %r failed on an image: %s", task.job.request_id, error)
             self._failed(task.model, _outcome(error), 1)
             return error
         except asyncio.CancelledError:
@@ -200,7 +205,7 @@ class Serving:
             raise
         except Exception:
             # Unforeseen, so the others of the request are not taken down with it.
-            log.exception("request %s failed on an image", task.job.request_id)
+            log.exception("request %r failed on an image", task.job.request_id)
             self._failed(task.model, "failed", 1)
             return InternalError("unforeseen error")
         top = answer.predictions[0]

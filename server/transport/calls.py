@@ -43,14 +43,14 @@ class Calls:
         except ServerError as error:
             code = grpc_code(error).name
             if not isinstance(error, InvalidRequestError):
-                log.info("request %s for model %r: %s: %s", request_id, model, code, error)
+                log.info("request %r for model %r: %s: %s", request_id, model, code, error)
             raise
         except asyncio.CancelledError:
             code = "CANCELLED"
             raise
         except Exception as error:
             code = "INTERNAL"
-            log.exception("request %s for model %r failed", request_id, model)
+            log.exception("request %r for model %r failed", request_id, model)
             raise InternalError("unforeseen error") from error
         finally:
             self._events.emit(RequestDone(*self._known(model, version), rpc, code))

@@ -1,66 +1,52 @@
 """seethrough.v1.ImageClassifier: convert, call, convert."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from typing import Any, NoReturn, TypeVar
-
-import grpc
-from google.rpc.status_pb2 import Status
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing
 
 from proto import classifier_pb2 as pb
 from proto import classifier_pb2_grpc as rpc
 from server.errors import ServerError
+from server.serving.jobs import Answer
 from server.serving.service import Serving
-from server.transport import convert
+from server.transport import convert, grpc_calls, timings
 from server.transport.calls import Calls
-from server.transport.status import grpc_code, to_status
-
-T = TypeVar("T")
-Context = grpc.aio.ServicerContext[Any, Any]
-
-# Requests of one stream that are in work at once; the stream is not read further until the oldest is answered.
-STREAM_WINDOW = 32
+from server.transport.grpc_calls import Context
+from server.transport.grpc_streams import Streams
+from server.transport.status import to_status
 
 
 class ImageClassifier(rpc.ImageClassifierServicer):
     """The service, over a Serving."""
 
-    def __init__(self, serving: Serving, calls: Calls, clock: Callable[[], float]) -> None:
+    def __init__(self, serving: Serving, calls: Calls, streams: Streams, clock: Callable[[], float]) -> None:
         self._serving = serving
         self._calls = calls
+        self._streams = streams
         self._clock = clock
-        self._closing = asyncio.Event()
-
-    def close(self) -> None:
-        """Reads no further requests from open streams, which would otherwise hold up a drain; what was read is answered."""
-        self._closing.set()
 
     async def Classify(self, request: pb.ClassifyRequest, context: Context) -> pb.ClassifyResponse:
         """Classifies and explains the images of one request."""
-        request_id = self._calls.request_id(request.request_id)
+        request_id = self._calls.request_id(await grpc_calls.begin(context, request.request_id))
+        deadline = grpc_calls.deadline(context, self._clock())
         try:
-            return await self._classify("Classify", request, request_id, self._deadline(context))
+            response, seconds = await self._classify("Classify", request, request_id, deadline)
         except ServerError as error:
-            await _abort(context, error, request_id)
+            await grpc_calls.abort(context, error, request_id)
+        grpc_calls.tell_timings(context, request_id, seconds)
+        return response
 
     async def ClassifyStream(
         self, requests: AsyncIterator[pb.ClassifyRequest], context: Context
-    ) -> AsyncIterator[pb.ClassifyStreamResponse]:
+    ) -> AsyncGenerator[pb.ClassifyStreamResponse, None]:
         """Answers a stream of requests in their order, several of them in work at once."""
-        deadline = self._deadline(context)
-        window: asyncio.Queue[asyncio.Task[pb.ClassifyStreamResponse] | None] = asyncio.Queue(STREAM_WINDOW)
-        async with asyncio.TaskGroup() as group:
+        stream_id, deadline = await grpc_calls.begin(context, ""), grpc_calls.deadline(context, self._clock())
 
-            async def read() -> None:
-                async for request in _until(self._closing, requests):
-                    await window.put(group.create_task(self._stream_answer(request, deadline)))
-                await window.put(None)
+        async def answer(request: pb.ClassifyRequest) -> pb.ClassifyStreamResponse:
+            return await self._stream_answer(request, stream_id, deadline)
 
-            group.create_task(read())
-            while (task := await window.get()) is not None:
-                yield await task
-        if self._closing.is_set():
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "the server is shutting down; go on with another one")
+        async with aclosing(self._streams.answers(requests, answer, context)) as answers:
+            async for each in answers:
+                yield each
 
     async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:  # noqa: ARG002
         """Every version of every model."""
@@ -73,57 +59,23 @@ class ImageClassifier(rpc.ImageClassifierServicer):
             with self._calls.counted("GetModel", request.model, request.version, ""):
                 return convert.from_model(self._serving.model(request.model, convert.to_version(request.version)))
         except ServerError as error:
-            await _abort(context, error, "")
+            await grpc_calls.abort(context, error, "")
 
-    async def _stream_answer(self, request: pb.ClassifyRequest, deadline: float | None) -> pb.ClassifyStreamResponse:
-        request_id = self._calls.request_id(request.request_id)
+    async def _stream_answer(
+        self, request: pb.ClassifyRequest, stream_id: str, deadline: float | None
+    ) -> pb.ClassifyStreamResponse:
+        request_id = self._calls.request_id(request.request_id or stream_id)
         try:
-            response = await self._classify("ClassifyStream", request, request_id, deadline)
+            response, _ = await self._classify("ClassifyStream", request, request_id, deadline)
         except ServerError as error:
             return pb.ClassifyStreamResponse(error=to_status(error, request_id), request_id=request_id)
         return pb.ClassifyStreamResponse(response=response, request_id=request_id)
 
     async def _classify(
         self, rpc_name: str, request: pb.ClassifyRequest, request_id: str, deadline: float | None
-    ) -> pb.ClassifyResponse:
-        """Raises ServerError only."""
+    ) -> tuple[pb.ClassifyResponse, Mapping[str, float]]:
+        """The answer, and the seconds that it took by stage. Raises ServerError only."""
         with self._calls.counted(rpc_name, request.model, request.version, request_id):
-            job = convert.to_job(request, request_id, self._clock(), deadline)
-            return convert.from_classification(await self._serving.classify(job))
-
-    def _deadline(self, context: Context) -> float | None:
-        left = context.time_remaining()
-        return None if left is None else self._clock() + left
-
-
-async def _until(closing: asyncio.Event, requests: AsyncIterator[T]) -> AsyncIterator[T]:
-    """The requests up to their end, or until `closing` is set."""
-
-    async def following() -> T:
-        return await anext(requests)
-
-    closed = asyncio.ensure_future(closing.wait())
-    try:
-        while True:
-            request = asyncio.ensure_future(following())
-            await asyncio.wait([request, closed], return_when=asyncio.FIRST_COMPLETED)
-            if not request.done():
-                request.cancel()
-                return
-            try:
-                yield request.result()
-            except StopAsyncIteration:
-                return
-    finally:
-        closed.cancel()
-
-
-async def _abort(context: Context, error: ServerError, request_id: str) -> NoReturn:
-    status = to_status(error, request_id)
-    await context.abort(grpc_code(error), status.message, _details(status))
-    raise AssertionError("abort raises")
-
-
-def _details(status: Status) -> tuple[tuple[str, bytes], ...]:
-    """The trailing metadata in which gRPC carries a google.rpc.Status."""
-    return (("grpc-status-details-bin", status.SerializeToString()),)
+            result = await self._serving.classify(convert.to_job(request, request_id, self._clock(), deadline))
+            answers = [each.timings for each in result.results if isinstance(each, Answer)]
+            return convert.from_classification(result), timings.of_call(answers)

@@ -1,4 +1,4 @@
-"""grpc.health.v1: the whole server under "", the service under its name, and each model under its own name.
+"""grpc.health.v1: the whole server under "", each service under its name, and each model under its own name.
 
 Kubernetes probes, Envoy and gRPC clients read it; Watch streams every change.
 """
@@ -12,8 +12,9 @@ from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio
 
 from server.events import Event, Events, ModelChanged
+from server.serving.readiness import Readiness
 
-SERVICE = "seethrough.v1.ImageClassifier"
+SERVICES = ("seethrough.v1.ImageClassifier", "inference.GRPCInferenceService")
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -39,17 +40,18 @@ class _EndingWatch(aio.HealthServicer):
 class Health:
     """Keeps the health service true to the models' states."""
 
-    def __init__(self, events: Events, is_serving: Callable[[str], bool]) -> None:
+    def __init__(self, events: Events, is_serving: Callable[[str], bool], readiness: Readiness) -> None:
         """`is_serving` tells whether some version of a model is in service."""
         self.servicer = _EndingWatch()
         self._is_serving = is_serving
+        self._readiness = readiness
         self._tasks: set[asyncio.Task[None]] = set()
         events.subscribe(self._on_event)
 
-    async def set_server(self, *, serving: bool) -> None:
+    async def update(self) -> None:
         """States whether the server as a whole wants traffic."""
-        for name in ("", SERVICE):
-            await self.servicer.set(name, _SERVING if serving else _NOT_SERVING)
+        for name in ("", *SERVICES):
+            await self.servicer.set(name, _NOT_SERVING if self._readiness.reason else _SERVING)
 
     async def drain(self) -> None:
         """Everything NOT_SERVING from now on."""
@@ -61,7 +63,10 @@ class Health:
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, ModelChanged):
-            status = _SERVING if self._is_serving(event.model) else _NOT_SERVING
-            task = asyncio.get_running_loop().create_task(self.servicer.set(event.model, status))
+            task = asyncio.get_running_loop().create_task(self._update_model(event.model))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    async def _update_model(self, name: str) -> None:
+        await self.servicer.set(name, _SERVING if self._is_serving(name) else _NOT_SERVING)
+        await self.update()

@@ -26,17 +26,28 @@ CODES: dict[type[ServerError], tuple[grpc.StatusCode, HTTPStatus]] = {
     InternalError: (grpc.StatusCode.INTERNAL, HTTPStatus.INTERNAL_SERVER_ERROR),
 }
 
+# UTF-8 bytes of a message. gRPC sends it twice in headers, once with three characters for each byte that is not ASCII, and
+# clients take 8 KiB of headers. A caller's own text, such as the name of a model, may be as long as a request.
+_LONGEST_MESSAGE = 1500
+
 
 def grpc_code(error: ServerError) -> grpc.StatusCode:
     """The gRPC code of an error, that of its nearest ancestor in the table."""
     return next(CODES[kind][0] for kind in type(error).__mro__ if kind in CODES)
 
 
+def http_status(error: ServerError) -> HTTPStatus:
+    """The HTTP status of an error, that of its nearest ancestor in the table."""
+    return next(CODES[kind][1] for kind in type(error).__mro__ if kind in CODES)
+
+
 def message(error: ServerError, request_id: str) -> str:
     """What the caller is told. Internal errors say nothing of their cause, only where to find it."""
+    text = str(error)
     if isinstance(error, InternalError):
-        return f"internal error; the server's log has the details under request id {request_id}"
-    return str(error)
+        text = f"internal error; the server's log has the details under request id {request_id}"
+    encoded = text.encode(errors="replace")
+    return text if len(encoded) <= _LONGEST_MESSAGE else f"{encoded[:_LONGEST_MESSAGE].decode(errors='ignore')}..."
 
 
 def to_status(error: ServerError, request_id: str) -> Status:

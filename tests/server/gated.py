@@ -19,11 +19,15 @@ from server.events import Event, Events, ModelState
 from server.serving.admission import Admission
 from server.serving.jobs import ModelStatus
 from server.serving.models import ServedClassifier, ServedModel
+from server.serving.readiness import Readiness
 from server.serving.service import Serving
 from server.transport import grpc_server
 from server.transport.calls import Calls
 from server.transport.classifier import ImageClassifier
+from server.transport.grpc_streams import Streams
 from server.transport.health import Health
+from server.transport.v2.grpc_service import InferenceService
+from server.transport.v2.inference import OpenInference
 from tests.bundles import make_bundle
 from tests.server.fakes import GatedEngine, ManualClock
 
@@ -45,7 +49,7 @@ class OneModel:
     def status(self, name: str, version: int | None) -> ModelStatus:
         if name != MODEL or version not in (None, 1):
             raise ModelNotFoundError(f"no {name} {version}")
-        return ModelStatus(MODEL, 1, ModelState.SERVING, "", is_default=True, running=None)
+        return ModelStatus(MODEL, 1, ModelState.SERVING, "", is_default=True, running=self.model.running)
 
     def number(self, name: str, version: int | None) -> int:
         return self.status(name, version).version
@@ -96,18 +100,30 @@ async def gated_serving(folder: Path, max_images: int = 8, max_bytes: int = 1 <<
 
 
 @asynccontextmanager
-async def over_grpc(gated: Gated) -> AsyncIterator["rpc.ImageClassifierAsyncStub"]:
-    """A stub of the real gRPC service over `gated`, through a socket on this machine."""
-    classifier = ImageClassifier(gated.serving, Calls(gated.bus, gated.serving.known), gated.clock)
-    server = grpc_server.build(classifier, Health(gated.bus, lambda _: True), 1 << 20)
+async def channel_to(gated: Gated) -> AsyncIterator[grpc.aio.Channel]:
+    """A channel to the real gRPC server over `gated`, through a socket on this machine."""
+    calls, streams = Calls(gated.bus, gated.serving.known), Streams()
+    classifier = ImageClassifier(gated.serving, calls, streams, gated.clock)
+    inference = OpenInference(gated.serving, calls, gated.bus, lambda: True)
+    inference_service = InferenceService(inference, calls, streams, gated.clock)
+    server = grpc_server.build(
+        classifier, inference_service, Health(gated.bus, lambda _: True, Readiness(lambda: True, "")), 1 << 20
+    )
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            yield rpc.ImageClassifierStub(channel)
+            yield channel
     finally:
         gated.engine.release(1000)
         await server.stop(None)
+
+
+@asynccontextmanager
+async def over_grpc(gated: Gated) -> AsyncIterator["rpc.ImageClassifierAsyncStub"]:
+    """A stub of the real gRPC service over `gated`."""
+    async with channel_to(gated) as channel:
+        yield rpc.ImageClassifierStub(channel)
 
 
 def raw_image(value: int = 0) -> pb.Image:

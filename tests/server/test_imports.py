@@ -21,3 +21,17 @@ def test_onnx_runtime_is_told_not_to_call_home_before_it_is_loaded(package: str)
     environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
     ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert ran.stdout == "1 False\n"
+
+
+WATCHED = """
+import sys
+seen = []
+sys.addaudithook(lambda event, _: seen.append(event) if event in ("os.fork", "subprocess.Popen", "socket.connect") else None)
+import server.engine.onnxruntime, server.engine.openvino
+print(",".join(seen))
+"""
+
+
+def test_no_engine_starts_a_process_or_calls_home_when_it_is_imported() -> None:
+    ran = subprocess.run([sys.executable, "-c", WATCHED], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == ""

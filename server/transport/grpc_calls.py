@@ -1,0 +1,54 @@
+"""What every gRPC method has in common: its request id, its deadline, its errors, and what travels behind its answer."""
+
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import grpc
+
+from server.errors import ServerError
+from server.transport import timings
+from server.transport.status import grpc_code, to_status
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+REQUEST_ID = "x-request-id"
+# Longer ids are not echoed: what travels behind an answer must fit into what clients accept as headers, 8 KiB.
+_LONGEST_ECHO = 256
+
+
+async def begin(context: Context, field: str) -> str:
+    """The caller's id of the request: the message's own `field`, else the metadata `x-request-id`; empty without both.
+
+    Compresses the answer when the metadata `accept-encoding` lists gzip, as on HTTP. gRPC has no way to ask for it: what its
+    clients send by themselves, `grpc-accept-encoding`, says only what they could read.
+    """
+    given = {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
+    if "gzip" in given.get("accept-encoding", ""):
+        context.set_compression(grpc.Compression.Gzip)
+        await context.send_initial_metadata(())  # grpc.aio forgets the compression of unary answers otherwise
+    return field or given.get(REQUEST_ID, "")
+
+
+def deadline(context: Context, now: float) -> float | None:
+    """The caller's deadline on the clock that says `now`; None when it set none."""
+    left = context.time_remaining()
+    return None if left is None else now + left
+
+
+def tell_timings(context: Context, request_id: str, seconds: Mapping[str, float]) -> None:
+    """Sends the request id and, as `server-timing`, the seconds of each stage behind the answer."""
+    context.set_trailing_metadata((*_echo(request_id), ("server-timing", timings.header(seconds))))
+
+
+async def abort(context: Context, error: ServerError, request_id: str) -> NoReturn:
+    """Ends the call with the error; google.rpc.Status and the request id travel behind it."""
+    status = to_status(error, request_id)
+    details = ("grpc-status-details-bin", status.SerializeToString())
+    await context.abort(grpc_code(error), status.message, (*_echo(request_id), details))
+    raise AssertionError("abort raises")
+
+
+def _echo(request_id: str) -> tuple[tuple[str, str], ...]:
+    """The id as metadata, when it is there and metadata can carry it: printable ASCII."""
+    fits = 0 < len(request_id) <= _LONGEST_ECHO and request_id.isascii() and request_id.isprintable()
+    return ((REQUEST_ID, request_id),) if fits else ()

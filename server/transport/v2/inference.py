@@ -1,0 +1,161 @@
+"""The use cases of the Open Inference Protocol, for every transport.
+
+Names, versions and tensors are checked here and in the modules below; a transport only reads and writes its own encoding.
+"""
+
+import re
+from collections.abc import Callable
+
+from server import __version__
+from server.errors import InvalidImageError, InvalidRequestError, ModelNotFoundError, UnavailableError
+from server.events import Events, ModelState
+from server.serving.jobs import ModelStatus, Running, RunningTensors
+from server.serving.service import Serving
+from server.transport import timings
+from server.transport.calls import Calls
+from server.transport.v2 import describe, parameters, requests, responses
+from server.transport.v2.requests import Frame
+from server.transport.v2.statistics import Statistics, VersionStatistics
+from server.transport.v2.tensors import shown
+from server.transport.v2.values import IndexEntry, InferRequest, InferResponse, ModelMetadata
+
+SERVER = "seethrough"
+EXTENSIONS = (
+    "binary_tensor_data",
+    "classification",
+    "model_configuration",
+    "model_repository",
+    "schedule_policy",
+    "statistics",
+)
+_VERSION = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
+_STATES = {ModelState.SERVING: "READY", ModelState.LOADING: "LOADING"}
+
+
+class OpenInference:
+    """The protocol over a Serving. Every method that takes a model raises ServerErrors only."""
+
+    def __init__(self, serving: Serving, calls: Calls, events: Events, is_ready: Callable[[], bool]) -> None:
+        """`is_ready` tells whether the server wants traffic."""
+        self._serving = serving
+        self._calls = calls
+        self._is_ready = is_ready
+        self._statistics = Statistics()
+        events.subscribe(self._statistics.on_event)
+
+    def server_metadata(self) -> tuple[str, str, tuple[str, ...]]:
+        """Name and version of the server, and the extensions that it has."""
+        return SERVER, __version__, EXTENSIONS
+
+    def is_ready(self) -> bool:
+        """Whether the server wants traffic."""
+        return self._is_ready()
+
+    def model_ready(self, name: str, version: str) -> bool:
+        """Whether a version answers now; without `version`, whether one does that need not be named."""
+        try:
+            return self._serving.model(name, _number(version)).running is not None
+        except (ModelNotFoundError, InvalidRequestError):
+            return False
+
+    def model_metadata(self, name: str, version: str, rpc: str = "ModelMetadata") -> ModelMetadata:
+        """Inputs, outputs and versions of a model in service; counted as a call of `rpc`."""
+        with self._calls.counted(rpc, name, version_to_count(version), ""):
+            status, running = self._in_service(name, version)
+            served = (each for each in self._serving.models() if each.name == name and each.running is not None)
+            return describe.metadata(status, running, tuple(str(each.version) for each in served))
+
+    def statistics(self, name: str, version: str) -> list[VersionStatistics]:
+        """Of one version in service, of all of one model, or with an empty `name` of all models."""
+        with self._calls.counted("ModelStatistics", name, version_to_count(version), ""):
+            if version:
+                found = [self._in_service(name, version)[0]]
+            else:
+                if name:
+                    self._in_service(name, version)
+                served = (each for each in self._serving.models() if each.running is not None)
+                found = [each for each in served if name in ("", each.name)]
+            return [self._statistics.of(each.name, str(each.version)) for each in found]
+
+    async def infer(
+        self, request: InferRequest, rpc: str, request_id: str, received: float, deadline: float | None
+    ) -> InferResponse:
+        """Answers a request; counted as a call of `rpc`. `received` and `deadline` are seconds on the server's clock."""
+        with self._calls.counted(rpc, request.model, version_to_count(request.version), request_id):
+            parameters.check_priority(request.parameters)
+            deadline = parameters.shortened(deadline, received, request.parameters)
+            _, running = self._in_service(request.model, request.version)
+            frame = Frame(_number(request.version), request_id, received, deadline, self._serving.max_images)
+            if isinstance(running, RunningTensors):
+                return await self._infer_tensors(request, running, frame)
+            return await self._classify(request, running, frame)
+
+    def index(self, ready_only: bool) -> list[IndexEntry]:
+        """Every version in the repository, or only those in service, by name and number."""
+        with self._calls.counted("RepositoryIndex", "", 0, ""):
+            return [
+                IndexEntry(each.name, str(each.version), _STATES.get(each.state, "UNAVAILABLE"), each.reason)
+                for each in self._serving.models()
+                if each.running is not None or not ready_only
+            ]
+
+    async def load(self, name: str, request_id: str) -> None:
+        """Brings a model's bundles from disk into service, replacing those that have changed."""
+        with self._calls.counted("RepositoryModelLoad", name, 0, request_id):
+            await self._serving.load(name)
+
+    async def unload(self, name: str, request_id: str) -> None:
+        """Takes every version of a model out of service, after its answers."""
+        with self._calls.counted("RepositoryModelUnload", name, 0, request_id):
+            await self._serving.unload(name)
+
+    async def _classify(self, request: InferRequest, running: Running, frame: Frame) -> InferResponse:
+        job = requests.classify_job(request, running, frame)
+        try:
+            classification = await self._serving.classify(job)
+        except InvalidImageError as error:  # no image got an answer: the first one's reason
+            raise responses.naming(error, 0, len(job.questions)) from error
+        found = responses.answers(classification)
+        return InferResponse(
+            model=classification.model,
+            version=str(classification.version),
+            id=request.id,
+            outputs=responses.outputs(responses.classifier_arrays(found), request.outputs, running.labels),
+            timings=timings.of_call([each.timings for each in found]),
+        )
+
+    async def _infer_tensors(self, request: InferRequest, running: RunningTensors, frame: Frame) -> InferResponse:
+        answer = await self._serving.infer(requests.tensor_job(request, running, frame))
+        return InferResponse(
+            model=answer.model,
+            version=str(answer.version),
+            id=request.id,
+            outputs=responses.outputs(answer.outputs, request.outputs, ()),
+            timings=timings.of_call([answer.timings]),
+        )
+
+    def _in_service(self, name: str, version: str) -> tuple[ModelStatus, Running | RunningTensors]:
+        """Raises ModelNotFoundError, UnavailableError with the reason, or InvalidRequestError for a malformed version."""
+        if not name:
+            raise InvalidRequestError("the model's name is empty; the repository's index tells which models there are")
+        status = self._serving.model(name, _number(version))
+        if status.running is None:
+            reason = f": {status.reason}" if status.reason else ""
+            raise UnavailableError(f"model {name!r} version {status.version} is {status.state}{reason}")
+        return status, status.running
+
+
+def _number(version: str) -> int | None:
+    """The number of a version, None for the default one. Raises InvalidRequestError."""
+    if not version:
+        return None
+    if not _VERSION.fullmatch(version):
+        raise InvalidRequestError(
+            f"version: {shown(version)}; it is a positive number, empty for the highest in service"
+        )
+    return int(version)
+
+
+def version_to_count(version: str) -> int:
+    """The version to count a call under, before it is checked."""
+    return int(version) if _VERSION.fullmatch(version) else 0
