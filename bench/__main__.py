@@ -1,6 +1,6 @@
 """`python -m bench`, which is `make bench`: everything that can be measured on the bundles that are here, in one go.
 
-Latency for each bundle; agreement and the pointing game for those whose run folder is here too, on the pictures of its test
+Latency and protocols for each bundle; agreement and the pointing game for those whose run folder is here too, on the pictures of its test
 split. Writes one Markdown file per measurement, with the machine and the versions at its head.
 """
 
@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from bench import agreement, latency, pictures, pointing
+from bench import agreement, latency, pictures, pointing, protocols
 from bench.errors import give_up
 from bench.tables import Results, publish
 from bench.target import target_or_own
@@ -42,6 +42,9 @@ def main(
     try:
         publish(
             [table for each in bundles for table in latency.measure(each, latency.CALLS, seconds)], out / "latency.md"
+        )
+        publish(
+            [protocols.measure(each, protocols.ROUNDS, protocols.SECONDS) for each in bundles], out / "protocols.md"
         )
         kept = [
             _compare(each, runs, models)
