@@ -11,7 +11,7 @@ import pytest
 from onnx import numpy_helper
 from typer.testing import CliRunner, Result
 
-from bundle import files, golden, run, strict
+from bundle import files, golden, run, samples, strict
 from bundle.run import Run
 from exporter.__main__ import app
 from exporter.from_keras import convert
@@ -64,6 +64,13 @@ def test_the_onnx_file_gives_the_golden_answers(exported: Path) -> None:
 
     assert len(answers.pixels) == 8
     assert max(golden.difference(answers, *found)) < 1e-5
+
+
+def test_the_bundle_keeps_the_held_out_pictures_with_their_labels(run_folder: Path, exported: Path) -> None:
+    kept = samples.read(exported / "samples.npz", files.verify_classifier(exported))
+    pixels, labels = run.read_samples(run_folder)
+    np.testing.assert_array_equal(kept.pixels, pixels)
+    np.testing.assert_array_equal(kept.labels, labels)
 
 
 def test_the_saved_model_gives_the_golden_answers(exported: Path) -> None:
@@ -123,7 +130,7 @@ def test_every_failed_check_is_listed_and_nothing_is_left(
     answer = export(run_folder, tmp_path / "spoilt" / "1")
 
     assert answer.exit_code == 1
-    assert re.search(r"Error: \d+ of 27 checks failed, no bundle was written", answer.stderr)
+    assert re.search(r"Error: \d+ of 29 checks failed, no bundle was written", answer.stderr)
     for name in (
         "ONNX Runtime: probabilities",
         "ONNX Runtime: classes ranked alike, top class",
@@ -239,3 +246,11 @@ def test_samples_of_another_size_are_refused(run_folder: Path, tmp_path: Path) -
 
     assert answer.exit_code == 1
     assert "pixels are uint8 [3, 9, 9, 1]" in answer.stderr
+
+
+def test_labels_that_are_not_one_for_each_sample_are_refused(run_folder: Path, tmp_path: Path) -> None:
+    folder = changed(run_folder, tmp_path / "run")
+    np.savez(folder / run.SAMPLES, pixels=run.read_samples(run_folder)[0], labels=np.zeros(3, np.int64))
+    answer = export(folder, tmp_path / "1")
+    assert answer.exit_code == 1
+    assert f"labels are int64 [3], not int64 [{SAMPLES}]" in answer.stderr
