@@ -6,6 +6,8 @@
         predict.onnx    pixels -> probabilities, the same network without its explanations
         weights.bin     what the two graphs share
         saved_model/    the signature of model.onnx for TensorFlow, when the model came from Keras
+        samples.npz     pictures to calibrate and to measure other precisions on, when the origin had real ones
+        int8/  fp16/    the same three files in another precision, and report.html, when `optimise` made them
 
 A bundle of the kind `tensor` has no images: model.onnx takes and gives any named arrays whose first axis is the batch, and nothing
 explains it.
@@ -30,6 +32,8 @@ WEIGHTS = "weights.bin"
 SAVED_MODEL = "saved_model"
 GOLDEN = "golden.npz"
 REPORT = "report.json"
+REPORT_PAGE = "report.html"
+SAMPLES = "samples.npz"
 
 # multiclass: one probability per label, summing to one (softmax).
 # binary: one sigmoid; the graph answers both labels, [1 - p, p], and explains them by -logit and +logit.
@@ -37,6 +41,7 @@ REPORT = "report.json"
 Kind = Literal["multiclass", "binary", "multilabel"]
 # How a heatmap is made of a feature map A and its gradient G (exporter.gradcam.methods has the formulas and sources).
 Method = Literal["gradcam", "hirescam", "layercam"]
+PrecisionName = Literal["fp32", "bf16", "fp16", "int8"]
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 Correlation = Annotated[float, msgspec.Meta(ge=-1, le=1)]
@@ -79,7 +84,7 @@ class Tolerance(strict.Document, frozen=True):
 class Precision(strict.Document, frozen=True):
     """One executable form of the model, and how far its answers are from the trained model's."""
 
-    name: Literal["fp32", "bf16", "fp16", "int8"]
+    name: PrecisionName
     engine: Literal["any", "onnxruntime", "openvino"]  # which can run it
     file: str  # probabilities and heatmaps
     predict_file: str  # probabilities alone

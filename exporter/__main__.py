@@ -1,9 +1,10 @@
-"""`python -m exporter keras|keras-application|onnx|tensor|layers`: the command line of the exporter."""
+"""`python -m exporter keras|keras-application|onnx|tensor|layers|optimise`: the command line of the exporter."""
 
 import typer
 
 from exporter.from_keras import command as from_keras
 from exporter.from_onnx import command as from_onnx
+from exporter.optimise import command as optimising
 
 app = typer.Typer(
     add_completion=False,
@@ -23,6 +24,7 @@ app.command("keras-application")(from_keras.keras_application)
 app.command("onnx")(from_onnx.onnx)
 app.command("tensor")(from_onnx.tensor)
 app.command("layers")(from_onnx.layers)
+app.command("optimise")(optimising.optimise)
 
 if __name__ == "__main__":
     app(prog_name="python -m exporter")

@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from bundle import files, golden, manifest, strict
+from bundle import files, golden, manifest, samples, strict
 from bundle.golden import Golden
 from bundle.manifest import FeatureMap, Manifest, Method, Precision, Tensor, Tolerance
 from exporter import graphs, parity, signatures
@@ -72,6 +72,8 @@ def export(candidate: Candidate, out: Path, wanted: Wanted, step: Callable[[str]
         step("write the files")
         graphs.write(exported.explained.model, folder)
         exported.reference.write(folder)
+        if candidate.samples is not None:
+            samples.write(folder, candidate.samples)
         step("compare the answers")
         checks = _checks(folder, exported)
         failed = [check for check in checks if not check.passed]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bundle.manifest import Method, Provenance
 from bundle.preprocess import PreprocessSpec
+from bundle.samples import Samples
 from exporter.gradcam import Explained
 from exporter.parity import Answers
 from exporter.report import Check
@@ -59,6 +60,7 @@ class Candidate:
     labels: list[str]
     preprocess: PreprocessSpec
     pixels: NDArray[np.uint8]  # [S, H, W, C]: pictures to compare answers on, S >= 1
+    samples: Samples | None  # real pictures with their labels, for the bundle to keep
     names: Names
     provenance: Provenance
     reference: Callable[[Explained, str], Reference]  # given the explained graph and the layer of its feature map

@@ -68,6 +68,7 @@ def candidate(choices: Choices, step: Callable[[str], None]) -> Candidate:
         labels=named,
         preprocess=spec,
         pixels=pixels,
+        samples=None,
         names=layers,
         provenance=_provenance(builder.__name__, choices.weights),
         reference=lambda explained, layer: Oracle(network, layers.path_of(layer), explained.methods),

@@ -6,11 +6,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bundle import run
 from bundle.manifest import Provenance
 from bundle.run import KERAS_MODEL, Run
+from bundle.samples import Samples
 from exporter.candidate import Candidate
 from exporter.errors import ExportError
 from exporter.from_keras import convert, model, names
@@ -25,7 +25,8 @@ def candidate(folder: Path, samples: int, step: Callable[[str], None]) -> Candid
     """
     step("read the run")
     trained = run.read(folder)
-    pixels = _checked(run.read_samples(folder)[0], trained)[:samples]
+    held_out = _checked(Samples(*run.read_samples(folder)), trained)
+    pixels = held_out.pixels[:samples]
     network = model.load(folder / KERAS_MODEL)
     step("convert to ONNX")
     traced = convert.trace(network)
@@ -37,19 +38,25 @@ def candidate(folder: Path, samples: int, step: Callable[[str], None]) -> Candid
         labels=trained.labels,
         preprocess=trained.preprocess,
         pixels=pixels,
+        samples=held_out,
         names=layers,
         provenance=_provenance(trained),
         reference=lambda explained, layer: Oracle(network, layers.path_of(layer), explained.methods),
     )
 
 
-def _checked(pixels: NDArray[np.uint8], trained: Run) -> NDArray[np.uint8]:
+def _checked(samples: Samples, trained: Run) -> Samples:
+    pixels, labels = samples.pixels, samples.labels
     if pixels.dtype != np.uint8 or pixels.shape[1:] != trained.preprocess.shape or not len(pixels):
         raise ExportError(
             f"{run.SAMPLES}: pixels are {pixels.dtype} {list(pixels.shape)}, run.json's preprocess gives uint8 "
             f"{[-1, *trained.preprocess.shape]} and at least one is needed; run the training again"
         )
-    return pixels
+    if labels.dtype != np.int64 or labels.shape != pixels.shape[:1]:
+        raise ExportError(
+            f"{run.SAMPLES}: labels are {labels.dtype} {list(labels.shape)}, not int64 [{len(pixels)}]; run the training again"
+        )
+    return samples
 
 
 def _provenance(trained: Run) -> Provenance:

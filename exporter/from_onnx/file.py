@@ -95,6 +95,7 @@ def candidate(path: Path, choices: Choices, step: Callable[[str], None], warn: C
         labels=named,
         preprocess=preprocessing.pixels,
         pixels=pixels,
+        samples=None,
         names=network.names,
         provenance=_provenance(path, network.measure.model, choices, {"activation": _MADE[after], "pictures": told}),
         reference=lambda explained, _layer: FileReference(original, graph, explained),
