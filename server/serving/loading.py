@@ -56,7 +56,8 @@ def _checked_classifier(folder: Path, manifest: Manifest, settings: Settings) ->
     found = select.choices(list(forms.values()), settings)
     engine = _fastest(graphs, found, settings, Probe(_first(plain), ["probabilities"]))
     _warm(engine, plain, ["probabilities"])
-    _warm(engine, explained | {"targets": samples.targets[:, :1]}, ["probabilities", "heatmaps"])
+    one_target = plain | {"targets": samples.targets[:, :1], "methods": samples.methods[:, :1]}
+    _warm(engine, one_target, ["probabilities", "heatmaps"])
     outputs = engine.run(explained, ["probabilities", "heatmaps"])
     probabilities, heatmaps = (output.astype(np.float32) for output in outputs)
     deltas = golden.difference(samples, probabilities, heatmaps)
