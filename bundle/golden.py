@@ -82,10 +82,7 @@ def read_tensors(folder: Path, manifest: TensorManifest) -> TensorGolden:
 
 
 def _check(path: Path, array: NDArray[np.generic], tensor: Tensor) -> None:
-    fits = len(array.shape) == len(tensor.shape) and all(
-        want in (-1, size) for want, size in zip(tensor.shape, array.shape, strict=True)
-    )
-    if array.dtype != tensor.dtype or not fits:
+    if array.dtype != tensor.dtype or not tensor.fits(array.shape):
         raise BundleError(
             f"{path}: {tensor.name} is {array.dtype} {list(array.shape)}, the manifest says {tensor.dtype} {tensor.shape}"
         )

@@ -60,6 +60,12 @@ class Tensor(strict.Document, frozen=True):
     dtype: Dtype
     shape: list[int]
 
+    def fits(self, shape: Sequence[int]) -> bool:
+        """Whether an array of `shape` is one of these."""
+        return len(shape) == len(self.shape) and all(
+            want in (-1, size) for want, size in zip(self.shape, shape, strict=True)
+        )
+
 
 class FeatureMap(strict.Document, frozen=True):
     """The spatial map on which the heatmaps are computed."""

@@ -1,22 +1,17 @@
 """An ONNX file becomes a candidate for a bundle."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from bundle.manifest import Provenance
 from bundle.preprocess import PreprocessSpec
 from exporter import labels
 from exporter.candidate import Candidate
-from exporter.from_onnx import activation, names, opset, pictures, preamble, prepare, presets, read
+from exporter.from_onnx import activation, names, pictures, preamble, prepare, presets, provenance, read
 from exporter.from_onnx.activation import After, Wanted
 from exporter.from_onnx.original import Original
 from exporter.from_onnx.read import Layout
@@ -90,6 +85,7 @@ def candidate(path: Path, choices: Choices, step: Callable[[str], None], warn: C
     pixels, told = _pictures(choices, preprocessing.pixels, warn)
     original = Original(network.measure, preprocessing.arithmetic, after)
     activation.refuse_probabilities(original.scores(pixels), after)
+    details = {"preprocess": Path(choices.preprocess).name, "activation": _MADE[after], "pictures": told}
     return Candidate(
         graph=graph,
         labels=named,
@@ -97,7 +93,7 @@ def candidate(path: Path, choices: Choices, step: Callable[[str], None], warn: C
         pixels=pixels,
         samples=None,
         names=network.names,
-        provenance=_provenance(path, network.measure.model, choices, {"activation": _MADE[after], "pictures": told}),
+        provenance=provenance.of_file(path, network.measure.model, details, ("onnx", "onnx-ir", "onnxruntime")),
         reference=lambda explained, _layer: FileReference(original, graph, explained),
     )
 
@@ -111,18 +107,3 @@ def _pictures(choices: Choices, spec: PreprocessSpec, warn: Callable[[str], None
     for reason in skipped:
         warn(f"left out {reason}")
     return pixels, f"{len(pixels)} of {choices.pictures.name}"
-
-
-def _provenance(path: Path, model: onnx.ModelProto, choices: Choices, made: dict[str, str]) -> Provenance:
-    return Provenance(
-        source=f"ONNX file {path.name}",
-        details={
-            "file_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-            "producer": f"{model.producer_name} {model.producer_version}".strip(),
-            "opset": str(opset.version(model)),
-            "preprocess": Path(choices.preprocess).name,
-            **made,
-        },
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        libraries={name: version(name) for name in ("onnx", "onnx-ir", "onnxruntime")},
-    )

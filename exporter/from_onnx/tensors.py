@@ -4,10 +4,7 @@ Nothing is added to the graph and nothing explains it. What has to be proved is 
 rows must be answered alike alone and beside others.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +16,7 @@ from bundle import arrays, files, golden, manifest, strict
 from bundle.golden import TensorGolden, relative_difference
 from bundle.manifest import Dtype, Provenance, Tensor, TensorManifest, TensorPrecision
 from exporter.errors import ExportError, FailedChecksError
-from exporter.from_onnx import opset, read, running
+from exporter.from_onnx import opset, provenance, read, running
 from exporter.report import Check, Report, at_most
 
 STEPS = ("read the model", "write the files", "compare the answers", "seal")
@@ -72,7 +69,9 @@ def export(path: Path, samples: Path | None, rows: int, out: Path, step: Callabl
         golden.write_tensors(folder, TensorGolden(_part(given, first), _part(answers, first)))
         report = Report(schema="seethrough.report/1", samples=len(next(iter(given.values()))), checks=checks)
         strict.write(folder / manifest.REPORT, report)
-        sealed = files.seal(folder, _manifest(inputs, outputs, report, _provenance(path, model, samples)))
+        origin = {"samples": "made up" if samples is None else samples.name}
+        source = provenance.of_file(path, model, origin, ("onnx", "onnxruntime"))
+        sealed = files.seal(folder, _manifest(inputs, outputs, report, source))
         files.verify(folder)
         golden.read_tensors(folder, sealed)
     return report
@@ -112,10 +111,7 @@ def _read(path: Path, inputs: list[Tensor]) -> dict[str, Array]:
     given = arrays.read(path, [tensor.name for tensor in inputs])
     for tensor in inputs:
         array = given[tensor.name]
-        fits = array.ndim == len(tensor.shape) and all(
-            want in (-1, size) for want, size in zip(tensor.shape, array.shape, strict=True)
-        )
-        if array.dtype != tensor.dtype or not fits:
+        if array.dtype != tensor.dtype or not tensor.fits(array.shape):
             raise ExportError(
                 f"{path}: {tensor.name} is {array.dtype} {list(array.shape)}, the model takes {tensor.dtype} {tensor.shape}"
             )
@@ -156,7 +152,7 @@ def _part(given: Rows, rows: slice) -> dict[str, Array]:
     return {name: array[rows] for name, array in given.items()}
 
 
-def _manifest(inputs: list[Tensor], outputs: list[Tensor], report: Report, provenance: Provenance) -> TensorManifest:
+def _manifest(inputs: list[Tensor], outputs: list[Tensor], report: Report, source: Provenance) -> TensorManifest:
     worst = max(check.measured for check in report.checks)
     return TensorManifest(
         schema="seethrough.bundle/1",
@@ -169,20 +165,6 @@ def _manifest(inputs: list[Tensor], outputs: list[Tensor], report: Report, prove
             )
         ],
         tolerance=TOLERANCE,
-        provenance=provenance,
+        provenance=source,
         files={manifest.ONNX_MODEL: ""},
-    )
-
-
-def _provenance(path: Path, model: onnx.ModelProto, samples: Path | None) -> Provenance:
-    return Provenance(
-        source=f"ONNX file {path.name}",
-        details={
-            "file_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-            "producer": f"{model.producer_name} {model.producer_version}".strip(),
-            "opset": str(opset.version(model)),
-            "samples": "made up" if samples is None else samples.name,
-        },
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        libraries={name: version(name) for name in ("onnx", "onnxruntime")},
     )

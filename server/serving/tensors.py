@@ -21,9 +21,7 @@ def check(job: TensorJob, model: ServedTensors) -> int:
         tensor = expected[name]
         if array.dtype != tensor.dtype:
             raise InvalidRequestError(f"inputs[{name!r}]: is {array.dtype}, the model takes {tensor.dtype}")
-        if len(array.shape) != len(tensor.shape) or any(
-            want not in (-1, size) for want, size in zip(tensor.shape, array.shape, strict=True)
-        ):
+        if not tensor.fits(array.shape):
             raise InvalidRequestError(
                 f"inputs[{name!r}]: shape {list(array.shape)}, the model takes {tensor.shape} (-1: any size)"
             )
