@@ -60,10 +60,7 @@ def verify(folder: Path) -> Manifest | TensorManifest:
 
 def verify_classifier(folder: Path) -> Manifest:
     """As `verify`, for a bundle that must be an image classifier's. Raises BundleError when it is not."""
-    _verify_own_checksum(folder)
-    manifest = manifests.read_classifier(folder)
-    _verify_files(folder, manifest)
-    return manifest
+    return manifests.classifier(folder, verify(folder))
 
 
 def _verify_files(folder: Path, manifest: Manifest | TensorManifest) -> None:

@@ -219,7 +219,11 @@ def read(folder: Path) -> Manifest | TensorManifest:
 
 def read_classifier(folder: Path) -> Manifest:
     """Reads the manifest of an image classifier. Raises BundleError, also when the bundle is of another kind."""
-    manifest = read(folder)
+    return classifier(folder, read(folder))
+
+
+def classifier(folder: Path, manifest: Manifest | TensorManifest) -> Manifest:
+    """`manifest` of the bundle in `folder`, which must be an image classifier's. Raises BundleError when it is not."""
     if isinstance(manifest, TensorManifest):
         raise BundleError(f"{folder}: takes no images (kind tensor)")
     return manifest

@@ -21,6 +21,10 @@ class ModelState(StrEnum):
     UNLOADED = "unloaded"
 
 
+# What Timings has seconds of, each in the field `<stage>_seconds`.
+STAGES = ("decode", "queue", "infer", "render", "total")
+
+
 @dataclass(frozen=True, slots=True)
 class Timings:
     """Where the time of one image went, in seconds, and how many images shared its batch."""

@@ -18,6 +18,7 @@ from prometheus_client import (
 )
 
 from server.events import (
+    STAGES,
     BatchDone,
     Event,
     ImageAnswered,
@@ -32,7 +33,6 @@ from server.events import (
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _IMAGES = (1, 2, 4, 8, 16, 32, 64, 128)
 _PROBABILITY = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1)
-_STAGES = ("decode", "queue", "infer", "render", "total")
 _MODEL = ("model", "version")
 
 
@@ -130,7 +130,7 @@ class Metrics:
         """What every answer of a version touches, looked up once: finding a label set costs more than counting."""
         known = self._answers.get((model, version))
         if known is None:
-            stages = tuple((f"{stage}_seconds", self._stages.labels(model, version, stage)) for stage in _STAGES)
+            stages = tuple((f"{stage}_seconds", self._stages.labels(model, version, stage)) for stage in STAGES)
             ok, confidence = self._images.labels(model, version, "ok"), self._confidence.labels(model, version)
             known = self._answers[model, version] = _Answers(ok, stages, confidence)
         return known

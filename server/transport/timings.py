@@ -5,9 +5,7 @@ Specification: https://www.w3.org/TR/server-timing/
 
 from collections.abc import Mapping, Sequence
 
-from server.events import Timings
-
-STAGES = ("decode", "queue", "infer", "render", "total")
+from server.events import STAGES, Timings
 
 
 def of_call(images: Sequence[Timings]) -> Mapping[str, float]:
