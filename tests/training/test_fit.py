@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import keras
@@ -94,17 +95,30 @@ def test_a_stop_in_the_first_epoch_leaves_nothing_to_keep() -> None:
         trained(Notes(stop_after=(0, 3)))
 
 
-def test_the_first_ctrl_c_is_a_request_and_the_second_the_end() -> None:
+@pytest.fixture
+def interrupted() -> Iterator[Callable[[], None]]:
+    """Calls what a Ctrl-C would call now. No real signal is raised: this process also runs other tests, and a late one would end them."""
+
+    def call() -> None:
+        handler = signal.getsignal(signal.SIGINT)
+        assert callable(handler)
+        handler(signal.SIGINT, None)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield call
+    signal.signal(signal.SIGINT, before)
+
+
+def test_the_first_ctrl_c_is_a_request_and_the_second_the_end(interrupted: Callable[[], None]) -> None:
     said: list[str] = []
-    before = signal.getsignal(signal.SIGINT)
     with fit.stop_on_ctrl_c(said.append) as stop:
         assert not stop.is_set()
-        signal.raise_signal(signal.SIGINT)
+        interrupted()
         assert stop.is_set()
         assert len(said) == 1
         with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) == before
+            interrupted()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_metrics_are_cross_entropy_and_accuracy() -> None:
