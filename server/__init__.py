@@ -1,5 +1,6 @@
 """Bundles in, answers out: decode, batch, infer, explain, measure.
 
+    processes  several serving processes on the same ports, and the one that starts them again and adds up their figures
     app        puts the parts together, starts and stops them
     transport  gRPC and HTTP: convert, call, convert; the only place that knows protobuf
     serving    what a classification is: admission, pixels, targets, predictions, pictures; which models there are

@@ -2,9 +2,7 @@
 
 import difflib
 import inspect
-import logging
 import os
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
@@ -12,8 +10,17 @@ from typing import Annotated
 import typer
 
 from bundle.preprocess import DEFAULT_MAX_PIXELS
-from server.app import StartError, run
-from server.config import MIB, Device, EngineName, PrecisionName, Settings, available_cores
+from server.config import (
+    MIB,
+    Device,
+    EngineName,
+    EngineProcess,
+    PrecisionName,
+    Settings,
+    StartError,
+    available_cores,
+)
+from server.processes.start import log_to_stderr
 
 PREFIX = "SEETHROUGH_"
 # Variables of this prefix that belong to our other programs.
@@ -77,6 +84,22 @@ MaxRequestMib = Annotated[
 MaxImagePixels = Annotated[
     int, typer.Option(help="Largest picture in pixels, checked on its header before decoding.", min=1)
 ]
+Processes = Annotated[
+    int,
+    typer.Option(
+        help="Serving processes on the same ports, for machines with more cores than one Python process can keep busy. They divide the "
+        "cores among them; the limits on images and MiB in work hold for each process, because connections are not spread evenly.",
+        min=1,
+        max=64,
+    ),
+]
+EngineProcessOption = Annotated[
+    EngineProcess,
+    typer.Option(
+        help="on: the serving processes decode, and one process more runs the engine for all of them, in larger batches; pixels go to it "
+        "through shared memory. off: each has its own engine. auto: on for a GPU with --processes above 1."
+    ),
+]
 GraceSeconds = Annotated[
     float, typer.Option(help="After SIGTERM, how long to go on taking calls while load balancers notice.", min=0)
 ]
@@ -101,6 +124,8 @@ def main(
     max_inflight_mib: MaxInflightMib = 256,
     max_request_mib: MaxRequestMib = 32,
     max_image_pixels: MaxImagePixels = DEFAULT_MAX_PIXELS,
+    processes: Processes = 1,
+    engine_process: EngineProcessOption = EngineProcess.AUTO,
     grace_seconds: GraceSeconds = 3.0,
     drain_seconds: DrainSeconds = 30.0,
     log_level: LogLevel = "info",
@@ -111,51 +136,57 @@ def main(
     work, a second one stops at once.
     """
     _check(models, log_level)
-    _run(
-        Settings(
-            models=models,
-            model_name=model_name,
-            host=host,
-            grpc_port=grpc_port,
-            http_port=http_port,
-            device=device,
-            engine=engine,
-            precision=precision,
-            threads=threads,
-            decode_threads=decode_threads or available_cores(),
-            max_batch=max_batch,
-            max_inflight_images=max_inflight_images,
-            max_inflight_bytes=max_inflight_mib * MIB,
-            max_request_bytes=max_request_mib * MIB,
-            max_image_pixels=max_image_pixels,
-            grace_seconds=grace_seconds,
-            drain_seconds=drain_seconds,
-        )
+    settings = Settings(
+        models=models,
+        model_name=model_name,
+        host=host,
+        grpc_port=grpc_port,
+        http_port=http_port,
+        device=device,
+        engine=engine,
+        precision=precision,
+        threads=threads,
+        decode_threads=decode_threads or max(1, available_cores() // processes),
+        max_batch=max_batch,
+        max_inflight_images=max_inflight_images,
+        max_inflight_bytes=max_inflight_mib * MIB,
+        max_request_bytes=max_request_mib * MIB,
+        max_image_pixels=max_image_pixels,
+        grace_seconds=grace_seconds,
+        drain_seconds=drain_seconds,
+        processes=processes,
+        engine_process=engine_process,
     )
+    _run(settings, log_level)
 
 
 def _check(models: Path, log_level: str) -> None:
     _refuse_unknown_variables(os.environ)
-    _log_to_stderr(log_level)
+    _start_log(log_level)
     if not models.is_dir():
         raise typer.BadParameter(f"{models} is not a folder; export a model there first", param_hint="--models")
 
 
-def _run(settings: Settings) -> None:
+def _run(settings: Settings, log_level: str) -> None:
+    """Serves here, or from several processes of which this one is the supervisor: then it needs none of what they need."""
     try:
-        run(settings)
+        if settings.processes > 1 or settings.engine_process is EngineProcess.ON:
+            from server.processes import supervisor
+
+            raise typer.Exit(supervisor.run(settings, log_level))
+        from server import app
+
+        app.run(settings)
     except StartError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
 
 
-def _log_to_stderr(level: str) -> None:
+def _start_log(level: str) -> None:
     names = ("debug", "info", "warning", "error")
     if level.lower() not in names:
         raise typer.BadParameter(f"{level!r} is not one of {', '.join(names)}", param_hint="--log-level")
-    logging.basicConfig(
-        stream=sys.stderr, level=level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-    )
+    log_to_stderr(level)
 
 
 def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:

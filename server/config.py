@@ -34,6 +34,23 @@ class PrecisionName(StrEnum):
     INT8 = "int8"
 
 
+class EngineProcess(StrEnum):
+    """Whether serving processes share one engine, in a process of its own."""
+
+    AUTO = "auto"
+    ON = "on"
+    OFF = "off"
+
+
+class StartError(Exception):
+    """The server cannot start; the message says why and what to do."""
+
+    @classmethod
+    def port_taken(cls, host: str, port: int, reason: Exception) -> "StartError":
+        """For a port that cannot be listened on."""
+        return cls(f"cannot listen on {host}:{port}: {reason}; choose another port or stop who has it")
+
+
 @dataclass(frozen=True)
 class Settings:
     """What can be set; `python -m server --help` explains each by its effect."""
@@ -55,6 +72,13 @@ class Settings:
     max_image_pixels: int
     grace_seconds: float
     drain_seconds: float
+    processes: int = 1
+    engine_process: EngineProcess = EngineProcess.AUTO
+
+    @property
+    def cores(self) -> int:
+        """Cores for one of the processes: its part of those that all of them may use."""
+        return max(1, available_cores() // self.processes)
 
 
 def available_cores() -> int:

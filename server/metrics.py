@@ -12,6 +12,7 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    Metric,
     PlatformCollector,
     ProcessCollector,
     generate_latest,
@@ -98,10 +99,13 @@ class Metrics:
 
     def page(self, inflight: int, queued: Iterable[tuple[str, str, int]]) -> tuple[bytes, str]:
         """The page and its content type; `queued` gives (model, version, images waiting) of each version in service."""
-        self._inflight.set(inflight)
-        for model, version, images in queued:
-            self._queue.labels(model, version).set(images)
+        self._read_gauges(inflight, queued)
         return generate_latest(self._registry), CONTENT_TYPE_LATEST
+
+    def families(self, inflight: int, queued: Iterable[tuple[str, str, int]]) -> list[Metric]:
+        """What `page` writes out, as it was collected."""
+        self._read_gauges(inflight, queued)
+        return list(self._registry.collect())
 
     def on_event(self, event: Event) -> None:
         """Counts an event; safe from every thread."""
@@ -118,6 +122,11 @@ class Metrics:
                 self._requests.labels(event.model, event.version, event.rpc, event.code).inc()
             case ModelChanged():
                 self._changed(event)
+
+    def _read_gauges(self, inflight: int, queued: Iterable[tuple[str, str, int]]) -> None:
+        self._inflight.set(inflight)
+        for model, version, images in queued:
+            self._queue.labels(model, version).set(images)
 
     def _answered(self, event: ImageAnswered) -> None:
         model, version = event.model, event.version

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bundle.manifest import Manifest, Precision, TensorPrecision
-from server.config import Device, EngineName, PrecisionName, Settings, available_cores
+from server.config import Device, EngineName, PrecisionName, Settings
 from server.engine import onnxruntime
 from server.engine.base import Array, Engine
 
@@ -130,6 +130,6 @@ def _runs_here(engine: EngineName, precision: str) -> bool:
 
 
 def _threads(engine: EngineName, settings: Settings) -> list[int]:
-    cores = settings.threads or available_cores()
+    cores = settings.threads or settings.cores
     one_first = engine is EngineName.ONNXRUNTIME and not settings.threads and cores > 1
     return [1, cores] if one_first else [cores]

@@ -2,19 +2,62 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol, TypeVar
 
 from bundle.manifest import Manifest, Provenance, Tensor, TensorManifest
-from server.batching.batcher import Batcher
-from server.batching.items import ImageItem, ImageResult, TensorItem
-from server.engine.base import Array, Engine
+from server.batching.batcher import Output
+from server.batching.items import ImageItem, ImageResult, Item, TensorItem
+from server.engine.base import Array
 from server.serving.jobs import Running, RunningTensors, TensorInfo
+
+I_contra = TypeVar("I_contra", bound=Item, contravariant=True)
+R = TypeVar("R")
+
+
+class Runtime(Protocol):
+    """What is told of an engine."""
+
+    @property
+    def name(self) -> str:
+        """For example "onnxruntime"."""
+
+    @property
+    def precision(self) -> str:
+        """For example "fp32"."""
+
+    @property
+    def device(self) -> str:
+        """Where it runs: "cpu" or "cuda"."""
+
+
+class Queue(Protocol[I_contra, R]):
+    """Where items wait for an engine: a `batching.batcher.Batcher`, in this process or in another."""
+
+    @property
+    def max_batch(self) -> int:
+        """The most rows in one item, and in one run."""
+
+    @property
+    def queued(self) -> int:
+        """Items that wait in this process now."""
+
+    @property
+    def seconds_per_row(self) -> float:
+        """Engine time per row, averaged over the last batches; 0 before the first."""
+
+    async def submit(self, item: I_contra, deadline: float | None) -> Output[R]:
+        """The engine's answer to one item; raises ServerError, and cancelling it takes the item out of the queue."""
+        ...
+
+    async def close(self) -> None:
+        """Finishes what is in work."""
 
 
 @dataclass(frozen=True)
 class _Served:
     name: str
     version: int
-    engine: Engine
+    engine: Runtime
     loaded_at: float  # Unix time, seconds
     fingerprint: str  # of the bundle's manifest: another one is another model
 
@@ -24,7 +67,7 @@ class ServedClassifier(_Served):
     """An image classifier in service."""
 
     manifest: Manifest
-    batcher: Batcher[ImageItem, ImageResult]
+    batcher: Queue[ImageItem, ImageResult]
 
     @cached_property
     def running(self) -> Running:
@@ -50,7 +93,7 @@ class ServedTensors(_Served):
     """A model that takes no images in service."""
 
     manifest: TensorManifest
-    batcher: Batcher[TensorItem, dict[str, Array]]
+    batcher: Queue[TensorItem, dict[str, Array]]
 
     @cached_property
     def running(self) -> RunningTensors:

@@ -27,14 +27,20 @@ _KEEPALIVE = [
 
 
 def build(
-    classifier: ImageClassifier, inference: InferenceService, health: Health, max_request_bytes: int
+    classifier: ImageClassifier,
+    inference: InferenceService,
+    health: Health,
+    max_request_bytes: int,
+    *,
+    shared: bool = False,
 ) -> grpc.aio.Server:
-    """The server with all its services, not bound to a port yet."""
+    """The server with all its services, not bound to a port yet; `shared` with the other processes of this server."""
     options = [
         ("grpc.max_receive_message_length", max_request_bytes + _ENVELOPE_BYTES),
         ("grpc.max_send_message_length", -1),
-        # Two servers on one port by accident would share its connections silently; better the second one fails.
-        ("grpc.so_reuseport", 0),
+        # Two servers on one port by accident would share its connections silently; better the second one fails. (Processes of one
+        # server share a port that `processes.ports` has reserved for them.)
+        ("grpc.so_reuseport", int(shared)),
         *_KEEPALIVE,
     ]
     server = grpc.aio.server(options=options)

@@ -91,7 +91,7 @@ ORT, OV = EngineName.ONNXRUNTIME, EngineName.OPENVINO
 def test_one_thread_is_tried_before_all_and_onnx_runtime_before_openvino(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.engine.select.available_cores", lambda: 2)
+    monkeypatch.setattr("server.config.available_cores", lambda: 2)
     wanted = replace(settings(tmp_path), engine=EngineName.AUTO, threads=0)
     expected = [Choice(ORT, "fp32", 1), Choice(ORT, "fp32", 2), Choice(OV, "fp32", 2)]
     assert choices(precisions(), wanted) == expected

@@ -1,5 +1,6 @@
 """The socket and uvicorn, which speaks HTTP/1.1 on it with httptools, inside our event loop."""
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
@@ -36,6 +37,27 @@ class HttpServer(uvicorn.Server):
                 timeout_graceful_shutdown=_CLOSE_SECONDS,
             )
         )
+        self._listening = asyncio.Event()
+        self._running: asyncio.Task[None] | None = None
+
+    async def start(self, bound: socket.socket) -> None:
+        """Serves on a socket of `bind`; returns when it listens."""
+        self._running = asyncio.create_task(self.serve([bound]))
+        self._running.add_done_callback(lambda _: self._listening.set())
+        await self._listening.wait()
+        if self._running.done():
+            await self._running  # it failed
+
+    async def stop(self) -> None:
+        """Closes the connections that are left, if it was started."""
+        self.should_exit = True
+        if self._running is not None:
+            await self._running
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Called by uvicorn."""
+        await super().startup(sockets)
+        self._listening.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -69,12 +91,14 @@ class _BoundedHead(HttpToolsProtocol):
                 self.send_400_response("The headers are too large.")
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A bound TCP socket; raises OSError when the port is taken."""
+def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """A bound TCP socket; `shared` with the other processes of this server. Raises OSError when the port is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
+        if shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.bind((host, port))
     except OSError:
         bound.close()

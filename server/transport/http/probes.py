@@ -5,7 +5,7 @@
 /readyz   200 while it wants traffic, otherwise 503 with the reason
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 from server.transport.http.operation import TEXT, Operation, Reply, Request
@@ -14,7 +14,7 @@ from server.transport.http.operation import TEXT, Operation, Reply, Request
 class Probes:
     """`metrics` gives page and content type, `not_ready` the reason against traffic or nothing."""
 
-    def __init__(self, metrics: Callable[[], tuple[bytes, str]], not_ready: Callable[[], str]) -> None:
+    def __init__(self, metrics: Callable[[], Awaitable[tuple[bytes, str]]], not_ready: Callable[[], str]) -> None:
         self._page = metrics
         self._reason = not_ready
 
@@ -28,7 +28,7 @@ class Probes:
         ]
 
     async def _metrics(self, _: Request) -> Reply:
-        return Reply(*self._page())
+        return Reply(*await self._page())
 
     async def _livez(self, _: Request) -> Reply:
         return Reply(b"ok\n", TEXT)

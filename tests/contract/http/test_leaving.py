@@ -24,12 +24,16 @@ class Port:
     number: int
 
 
+async def no_metrics() -> tuple[bytes, str]:
+    return b"", "text/plain"
+
+
 @asynccontextmanager
 async def over_http(gated: Gated) -> AsyncIterator[Port]:
     """The real HTTP server over `gated`, on a socket of this machine."""
     calls = Calls(gated.bus, gated.serving.known)
     inference = OpenInference(gated.serving, calls, gated.bus, lambda: True)
-    probes = http.Probes(lambda: (b"", "text/plain"), lambda: "")
+    probes = http.Probes(no_metrics, lambda: "")
     app = http.build(gated.serving, inference, calls, probes, gated.clock, 1 << 20)
     server, socket = http.HttpServer(app), http.bind("127.0.0.1", 0)
     serving = asyncio.create_task(server.serve([socket]))
