@@ -103,7 +103,7 @@ async def _measure(settings: Settings, seconds: float, clients: int) -> list[Res
     here = Repository(settings, Events(), time.monotonic)
     await here.load_all()
     async with _engine_process(settings) as (there, engine):
-        item = ImageItem(_pixels(settings.models), (), 0)
+        item = ImageItem(_pixels(settings.models)[np.newaxis], np.empty((1, 0), np.int64), 0)
         queues: dict[str, ImageQueue] = {"this process": _queue(here), "another process": _queue(there)}
         figures = {name: _Figures() for name in queues}
         for _ in range(_TURNS):
@@ -186,7 +186,7 @@ def _cpu_seconds(process: psutil.Process) -> float:
 async def _pieces(there: RemoteStore, item: ImageItem) -> Results:
     """The parts of the way, each alone."""
     slot = np.empty_like(item.pixels)
-    submit = messages.Submit(1000, 1, 100, item.targets, item.method, 1e5)
+    submit = messages.Submit(1000, 1, [100], item.targets.tolist(), item.method, 1e5)
     encoder, decoder = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(messages.ToEngine)
 
     def copy() -> None:

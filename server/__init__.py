@@ -17,3 +17,5 @@ __version__ = "0.1.0"
 # ONNX Runtime reports its use to its makers over the network unless this is set before it is loaded. A server must not
 # call anyone on its own.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+# The server multiplies no matrices with NumPy: starting threads for that would take a tenth of a second.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -25,6 +25,7 @@ from server.serving.models import ServedModel
 from server.serving.readiness import Readiness
 from server.serving.service import Models, Serving
 from server.signals import first_signal, signal_or_failure
+from server.tally import Tally
 from server.transport import grpc_server, http
 from server.transport.calls import Calls
 from server.transport.classifier import ImageClassifier
@@ -94,8 +95,9 @@ class App:
         self._siblings = siblings
         clock = time.monotonic
         events = Events()
-        self._metrics = Metrics()
-        events.subscribe(self._metrics.on_event)
+        tally = Tally()
+        tally.subscribe(events)
+        self._metrics = Metrics(tally, events)
         self.store = make_store(settings, events, clock)
         self._readiness = Readiness(lambda: bool(self.store.served()), str(settings.models))
         self._health = Health(events, self.store.is_serving, self._readiness)
@@ -106,7 +108,7 @@ class App:
         calls = Calls(events, self._serving.known)
         self._streams = Streams()
         classifier = ImageClassifier(self._serving, calls, self._streams, clock)
-        inference = OpenInference(self._serving, calls, events, lambda: not self._readiness.reason)
+        inference = OpenInference(self._serving, calls, tally, lambda: not self._readiness.reason)
         service = InferenceService(inference, calls, self._streams, clock)
         self._grpc = grpc_server.build(
             classifier, service, self._health, settings.max_request_bytes, shared=siblings is not None

@@ -1,89 +1,41 @@
 """Every metric of the server, and the only module that knows Prometheus.
 
-Counters and histograms follow the events; gauges are read when the page is asked for. Units are in the names.
+What happens often is counted by `server.tally` and read here when the page is asked for, as the gauges of the moment are; what
+happens seldom, a change of a model's state, is counted here. Units are in the names.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
     Counter,
     Gauge,
-    Histogram,
-    Metric,
     PlatformCollector,
     ProcessCollector,
     generate_latest,
 )
+from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
-from server.events import (
-    STAGES,
-    BatchDone,
-    Event,
-    ImageAnswered,
-    ImagesFailed,
-    ModelChanged,
-    ModelState,
-    RequestDone,
-    TensorsAnswered,
-    Timings,
-)
+from server.events import STAGES, Events, ModelChanged, ModelState
+from server.tally import Histogram, Tally
 
-_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-_IMAGES = (1, 2, 4, 8, 16, 32, 64, 128)
-_PROBABILITY = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1)
 _MODEL = ("model", "version")
 
 
-@dataclass(frozen=True, slots=True)
-class _Answers:
-    images: Counter
-    stages: tuple[tuple[str, Histogram], ...]  # field of Timings, its histogram
-    confidence: Histogram
-
-    def count(self, timings: Timings, images: int) -> None:
-        self.images.inc(images)
-        for stage, histogram in self.stages:
-            histogram.observe(getattr(timings, stage))
-
-
 class Metrics:
-    """Subscribes to events as `on_event` and writes the page for Prometheus."""
+    """Writes the page for Prometheus."""
 
-    def __init__(self) -> None:
+    def __init__(self, tally: Tally, events: Events) -> None:
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
-        self._requests = Counter(
-            "seethrough_requests", "Calls answered, by status code.", (*_MODEL, "rpc", "code"), registry=registry
-        )
-        self._images = Counter(
-            "seethrough_images", "Images, by what became of them.", (*_MODEL, "outcome"), registry=registry
-        )
-        self._stages = Histogram(
-            "seethrough_stage_seconds",
-            "Time of one answered image in each stage; total is from arrival to answer.",
-            (*_MODEL, "stage"),
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self._batches = Histogram(
-            "seethrough_batch_images", "Images in one run of the engine.", _MODEL, buckets=_IMAGES, registry=registry
-        )
+        registry.register(_Tallied(tally))
         self._queue = Gauge("seethrough_queue_images", "Images waiting for the engine now.", _MODEL, registry=registry)
         self._inflight = Gauge("seethrough_inflight_images", "Images admitted and not answered yet.", registry=registry)
-        self._predictions = Counter(
-            "seethrough_predictions", "Answered images, by most probable class.", (*_MODEL, "label"), registry=registry
-        )
-        self._confidence = Histogram(
-            "seethrough_confidence",
-            "Probability of the most probable class.",
-            _MODEL,
-            buckets=_PROBABILITY,
-            registry=registry,
-        )
         self._info = Gauge(
             "seethrough_model_info",
             "1 for each version in service, with what runs it.",
@@ -93,9 +45,9 @@ class Metrics:
         self._state = Gauge(
             "seethrough_model_state", "1 for the state that the version is in.", (*_MODEL, "state"), registry=registry
         )
-        self._answers: dict[tuple[str, str], _Answers] = {}
         self._runs_on: dict[tuple[str, str], tuple[str, ...]] = {}  # the labels of _info for each version in service
         self._loads = Counter("seethrough_loads", "Bundles loaded, by outcome.", ("outcome",), registry=registry)
+        events.subscribe(ModelChanged, self._changed)
 
     def page(self, inflight: int, queued: Iterable[tuple[str, str, int]]) -> tuple[bytes, str]:
         """The page and its content type; `queued` gives (model, version, images waiting) of each version in service."""
@@ -107,42 +59,10 @@ class Metrics:
         self._read_gauges(inflight, queued)
         return list(self._registry.collect())
 
-    def on_event(self, event: Event) -> None:
-        """Counts an event; safe from every thread."""
-        match event:
-            case ImageAnswered():
-                self._answered(event)
-            case TensorsAnswered():
-                self._of_answers(event.model, event.version).count(event.timings, event.rows)
-            case ImagesFailed():
-                self._images.labels(event.model, event.version, event.outcome).inc(event.images)
-            case BatchDone():
-                self._batches.labels(event.model, event.version).observe(event.images)
-            case RequestDone():
-                self._requests.labels(event.model, event.version, event.rpc, event.code).inc()
-            case ModelChanged():
-                self._changed(event)
-
     def _read_gauges(self, inflight: int, queued: Iterable[tuple[str, str, int]]) -> None:
         self._inflight.set(inflight)
         for model, version, images in queued:
             self._queue.labels(model, version).set(images)
-
-    def _answered(self, event: ImageAnswered) -> None:
-        model, version = event.model, event.version
-        answered = self._of_answers(model, version)
-        answered.count(event.timings, 1)
-        answered.confidence.observe(event.confidence)
-        self._predictions.labels(model, version, event.label).inc()
-
-    def _of_answers(self, model: str, version: str) -> "_Answers":
-        """What every answer of a version touches, looked up once: finding a label set costs more than counting."""
-        known = self._answers.get((model, version))
-        if known is None:
-            stages = tuple((f"{stage}_seconds", self._stages.labels(model, version, stage)) for stage in STAGES)
-            ok, confidence = self._images.labels(model, version, "ok"), self._confidence.labels(model, version)
-            known = self._answers[model, version] = _Answers(ok, stages, confidence)
-        return known
 
     def _changed(self, event: ModelChanged) -> None:
         for state in ModelState:
@@ -155,3 +75,52 @@ class Metrics:
             self._info.labels(*now).set(1)
         if event.state in (ModelState.SERVING, ModelState.REFUSED):
             self._loads.labels(event.state.value).inc()
+
+
+class _Tallied(Collector):
+    """The tally as families of metrics."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+
+    def collect(self) -> Iterator[Metric]:
+        """Called by the registry, when the page is asked for."""
+        requests = CounterMetricFamily(
+            "seethrough_requests", "Calls answered, by status code.", labels=(*_MODEL, "rpc", "code")
+        )
+        images = CounterMetricFamily(
+            "seethrough_images", "Images, by what became of them.", labels=(*_MODEL, "outcome")
+        )
+        predictions = CounterMetricFamily(
+            "seethrough_predictions", "Answered images, by most probable class.", labels=(*_MODEL, "label")
+        )
+        stages = HistogramMetricFamily(
+            "seethrough_stage_seconds",
+            "Time of one answered image in each stage; total is from arrival to answer.",
+            labels=(*_MODEL, "stage"),
+        )
+        batches = HistogramMetricFamily("seethrough_batch_images", "Images in one run of the engine.", labels=_MODEL)
+        confidence = HistogramMetricFamily(
+            "seethrough_confidence", "Probability of the most probable class.", labels=_MODEL
+        )
+        for of in self._tally.versions:
+            model = (of.model, of.version)
+            for (rpc, code), count in of.calls.items():
+                requests.add_metric((*model, rpc, code), count)
+            for outcome, count in of.images.items():
+                images.add_metric((*model, outcome), count)
+            for label, count in of.labels.items():
+                predictions.add_metric((*model, label), count)
+            for stage, histogram in zip(STAGES, of.stages, strict=True):
+                _add(stages, (*model, stage), histogram)
+            _add(batches, model, of.batches)
+            _add(confidence, model, of.confidence)
+        yield from (requests, images, predictions, stages, batches, confidence)
+
+
+def _add(family: HistogramMetricFamily, labels: tuple[str, ...], histogram: Histogram) -> None:
+    """Adds one, unless it is empty: nothing was ever seen of what these labels name."""
+    if any(histogram.counts):
+        names = (*map(floatToGoString, histogram.bounds), "+Inf")
+        buckets = list(zip(names, accumulate(histogram.counts), strict=True))
+        family.add_metric(labels, buckets, histogram.sum)

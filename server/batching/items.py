@@ -1,10 +1,10 @@
 """What waits in a batcher, and how several of them become one run of the engine and its outputs their answers."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from server.engine.base import Array
@@ -27,8 +27,7 @@ R = TypeVar("R")
 I_contra = TypeVar("I_contra", bound=Item, contravariant=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """One run of the engine: its inputs [N, ...], and the outputs that somebody wants."""
 
     feeds: Mapping[str, Array]
@@ -45,60 +44,103 @@ class Form(Protocol, Generic[I_contra, R]):
         """For each item its own part of the outputs that the run wanted."""
 
 
-@dataclass(frozen=True, slots=True)
-class ImageItem:
-    """One image, and which of its classes to explain by which method."""
+class ImageItem(Struct, frozen=True):
+    """Images that travel together, and which of their classes to explain by which method."""
 
-    pixels: NDArray[np.uint8]  # [H, W, C]
-    targets: tuple[int, ...]  # -1-r means the class ranked r-th
+    pixels: NDArray[np.uint8]  # [n, H, W, C]
+    targets: NDArray[np.int64]  # [n, M], -1-r means the class ranked r-th; M is 0 for a plain prediction
     method: int  # index into the manifest's explanations
-    rows = 1
-    shape = None  # the model's; others are refused before they come here
+
+    @property
+    def rows(self) -> int:
+        """How many images."""
+        return len(self.pixels)
+
+    @property
+    def shape(self) -> Hashable:
+        """That of the model; others are refused before they come here."""
+        return None
 
 
-@dataclass(frozen=True, slots=True)
-class ImageResult:
-    """The answer for one image."""
+class ImageResult(Struct, frozen=True):
+    """The answers for the images of an item."""
 
-    probabilities: NDArray[np.float32]  # [K]
-    heatmaps: NDArray[np.float32]  # [M, h, w], 0..1; none without targets
+    probabilities: NDArray[np.float32]  # [n, K]
+    heatmaps: NDArray[np.float32]  # [n, M, h, w], 0..1; empty without targets
+    tops: list[int]  # the most probable class of each image
+    confidences: list[float]  # its probability
 
 
-_NO_HEATMAPS = np.empty((0, 0, 0), np.float32)
+def most_probable(probabilities: NDArray[np.float32]) -> tuple[list[int], list[float]]:
+    """The most probable class of each image, the first of equals, and its probability; `probabilities` is [n, K]."""
+    tops = probabilities.argmax(axis=1)
+    return tops.tolist(), probabilities[np.arange(len(tops)), tops].tolist()
 
 
 class Images:
-    """Images for a classifier. When nobody in a batch asks for an explanation, none is computed and none is paid for."""
+    """Images for a classifier. When nobody in a batch asks for an explanation, none is computed and none is paid for.
+
+    The batches are put together in one buffer, again and again: fresh memory of some MiB would cost page faults each time.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = np.empty((0, 0, 0, 0), np.uint8)
 
     def assemble(self, items: Sequence[ImageItem], size: int) -> Run:
-        """Pads with black images, and with the top class as target, to one rectangular batch."""
-        pixels = np.zeros((size, *items[0].pixels.shape), np.uint8)
-        for row, item in enumerate(items):
-            pixels[row] = item.pixels
-        most = max(len(item.targets) for item in items)
+        """Pads with black images, and with the top class as target, to one rectangular batch.
+
+        The pixels are those of the only item as they are, or else in a buffer that the next batch overwrites.
+        """
+        pixels = self._stacked([item.pixels for item in items], size)
+        most = max(item.targets.shape[1] for item in items)
         if not most:
-            return Run({"pixels": pixels}, ["probabilities"])
+            return Run({"pixels": pixels}, ("probabilities",))
         targets = np.full((size, most), -1, np.int64)
         methods = np.zeros((size, most), np.int64)
-        for row, item in enumerate(items):
-            targets[row, : len(item.targets)] = item.targets
-            methods[row] = item.method
-        return Run({"pixels": pixels, "targets": targets, "methods": methods}, ["probabilities", "heatmaps"])
+        start = 0
+        for item in items:
+            end = start + item.rows
+            targets[start:end, : item.targets.shape[1]] = item.targets
+            methods[start:end] = item.method
+            start = end
+        return Run({"pixels": pixels, "targets": targets, "methods": methods}, ("probabilities", "heatmaps"))
 
     def split(self, items: Sequence[ImageItem], outputs: Sequence[Array]) -> list[ImageResult]:
         """Copies, because a view would keep the whole batch alive for as long as the slowest of its callers."""
-        probabilities = np.asarray(outputs[0], np.float32)
-        if len(outputs) == 1:
-            return [ImageResult(probabilities[row].copy(), _NO_HEATMAPS) for row in range(len(items))]
-        heatmaps = np.asarray(outputs[1], np.float32)
-        return [
-            ImageResult(probabilities[row].copy(), heatmaps[row, : len(item.targets)].copy())
-            for row, item in enumerate(items)
-        ]
+        rows = sum(item.rows for item in items)
+        probabilities = outputs[0][:rows].astype(np.float32, copy=False)
+        heatmaps = outputs[1].astype(np.float32, copy=False) if len(outputs) > 1 else _NO_HEATMAPS
+        tops, confidences = most_probable(probabilities)
+        results, start = [], 0
+        for item in items:
+            end = start + item.rows
+            targets = item.targets.shape[1]
+            results.append(
+                ImageResult(
+                    probabilities[start:end].copy(),
+                    heatmaps[start:end, :targets].copy() if targets else _NO_HEATMAPS,
+                    tops[start:end],
+                    confidences[start:end],
+                )
+            )
+            start = end
+        return results
+
+    def _stacked(self, parts: Sequence[NDArray[np.uint8]], size: int) -> NDArray[np.uint8]:
+        if len(parts) == 1 and len(parts[0]) == size:
+            return parts[0]
+        if len(self._buffer) < size:
+            self._buffer = np.empty((size, *parts[0].shape[1:]), np.uint8)
+        rows = sum(map(len, parts))
+        np.concatenate(parts, out=self._buffer[:rows])
+        self._buffer[rows:size] = 0
+        return self._buffer[:size]
 
 
-@dataclass(frozen=True, slots=True)
-class TensorItem:
+_NO_HEATMAPS = np.empty((0, 0, 0, 0), np.float32)
+
+
+class TensorItem(Struct, frozen=True):
     """Rows for a model that takes no images."""
 
     inputs: Mapping[str, Array]  # [n, ...] each

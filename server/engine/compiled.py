@@ -1,7 +1,7 @@
 """What every engine's library comes down to: compiled graphs, of which a run takes the cheapest that will do."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from server.engine.base import Array
 
@@ -28,6 +28,10 @@ class CompiledEngine:
     device: str
     buckets: tuple[int, ...]
     graphs: Sequence[Graph]
+
+    def joined(self, other: "CompiledEngine") -> "CompiledEngine":
+        """An engine with the graphs of both."""
+        return replace(self, graphs=(*self.graphs, *other.graphs))
 
     def run(self, feeds: Mapping[str, Array], wanted: Sequence[str]) -> list[Array]:
         """Computes the outputs `wanted`, in their order. They may be overwritten by the next run."""

@@ -9,8 +9,9 @@ import numpy as np
 from server.engine.base import Array
 from server.engine.compiled import CompiledEngine, Graph
 
-# Importing OpenVINO starts a process that reports the import to Google Analytics, unless this module cannot be found.
-sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # what Python's import takes as "not there"
+# OpenVINO tolerates that its converter of models cannot be found, and imports it otherwise: that takes as long as all the rest, and starts
+# a process that reports the import to Google Analytics.
+sys.modules.setdefault("openvino.tools.ovc", None)  # type: ignore[arg-type]  # what Python's import takes as "not there"
 import openvino as ov  # noqa: E402
 
 

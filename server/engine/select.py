@@ -1,25 +1,31 @@
 """Which engine runs a bundle, in which precision, on how many threads.
 
 On CPUs that is measured, on the machine that is to serve, with one of the bundle's golden samples: OpenVINO takes a half or a sixth of
-ONNX Runtime's time where the processor has AMX, and up to twice as much where it does not; a network of 0.2 ms is no faster on two
-threads than on one, and takes 60 to 90 % more CPU time. Only precisions that have proved accurate enough take part.
+ONNX Runtime's time where the processor has AMX, and up to twice as much where it has not even AVX-512, so that it is not tried there: importing
+and compiling would take longer than all the rest of the start. A network of 0.2 ms is no faster on two threads than on one, and
+takes 60 to 90 % more CPU time. Only precisions that have proved accurate enough take part.
 """
 
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bundle.manifest import Manifest, Precision, TensorPrecision
 from server.config import Device, EngineName, PrecisionName, Settings
 from server.engine import onnxruntime
 from server.engine.base import Array, Engine
+from server.engine.compiled import CompiledEngine
 
 # Another choice must be this much faster than the best before it to be taken.
 _WORTH = 0.9
-# A network that takes less on one thread gains nothing from others.
+# A network that takes less on all threads may do as well on one.
+_SMALL_SECONDS = 0.002
+# Nothing else is tried for a network that takes less: there is nothing to be gained.
 _TINY_SECONDS = 0.001
+# Runs that are measured, and how long they may take together: one is always measured.
 _ROUNDS = 3
+_ENOUGH_SECONDS = 0.05
 
 EXACT = "fp32"
 
@@ -39,6 +45,15 @@ class Choice:
     engine: EngineName
     precision: str
     threads: int
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A choice, compiled for plain predictions, and what one of them takes."""
+
+    choice: Choice
+    engine: CompiledEngine
+    seconds: float
 
 
 def forms(manifest: Manifest, wanted: PrecisionName) -> list[Precision]:
@@ -62,29 +77,43 @@ def choices(found: Sequence[Precision | TensorPrecision], settings: Settings) ->
     Raises RuntimeError when an engine is asked for that is not there, or that has none of the forms.
     """
     made = [
-        Choice(engine, form.name, threads)
+        Choice(engine, form.name, settings.threads or settings.cores)
         for form in found
         for engine in _engines(settings)
         if form.engine in ("any", engine) and _runs_here(engine, form.name)
-        for threads in _threads(engine, settings)
     ]
     if not made:
         raise RuntimeError(f"{', '.join(form.name for form in found)}: nothing installed on this machine runs it well")
     return made
 
 
-def fastest(found: Sequence[Choice], seconds: Callable[[Choice], float]) -> Choice:
-    """The choice that takes the fewest `seconds`; a later one only when it is faster by a tenth."""
-    best, least = found[0], float("inf")
-    for choice in found if len(found) > 1 else ():
-        if (took := seconds(choice)) < _WORTH * least:
-            best, least = choice, took
-        if least < _TINY_SECONDS:
+def by_speed(found: Sequence[Choice], trial: Callable[[Choice], Trial], *, any_threads: bool) -> list[Trial]:
+    """Trials of the choices, the one to take first.
+
+    That is the fastest, where a later choice must be faster by a tenth. With `any_threads` small networks are also tried on one thread,
+    and stay there unless they are slower by a tenth. What comes after a tiny network is not tried.
+    """
+    first, *others = found
+    best, rest = _on_fewest_threads(first, trial, any_threads), list[Trial]()
+    for choice in others:
+        if best.seconds < _TINY_SECONDS:
             break
-    return best
+        other = _on_fewest_threads(choice, trial, any_threads)
+        if other.seconds < _WORTH * best.seconds:
+            best, other = other, best
+        rest.append(other)
+    return [best, *rest]
 
 
-def build(graphs: Sequence[Path], choice: Choice, settings: Settings) -> Engine:
+def _on_fewest_threads(choice: Choice, trial: Callable[[Choice], Trial], any_threads: bool) -> Trial:
+    found = trial(choice)
+    if any_threads and choice.threads > 1 and found.seconds < _SMALL_SECONDS:
+        alone = trial(replace(choice, threads=1))
+        return alone if _WORTH * alone.seconds < found.seconds else found
+    return found
+
+
+def build(graphs: Sequence[Path], choice: Choice, settings: Settings) -> CompiledEngine:
     """Compiles graphs, those with fewer outputs first. Raises RuntimeError when the device that is asked for is not there."""
     if choice.engine is EngineName.OPENVINO:
         from server.engine import openvino
@@ -96,8 +125,8 @@ def build(graphs: Sequence[Path], choice: Choice, settings: Settings) -> Engine:
 def shortest(engine: Engine, probe: Probe, clock: Callable[[], float]) -> float:
     """The shortest of a few runs of `probe`, in seconds."""
     engine.run(probe.feeds, probe.wanted)  # the first one also allocates
-    times = []
-    for _ in range(_ROUNDS):
+    times: list[float] = []
+    while len(times) < _ROUNDS and sum(times) < _ENOUGH_SECONDS:
         started = clock()
         engine.run(probe.feeds, probe.wanted)
         times.append(clock() - started)
@@ -113,7 +142,9 @@ def _engines(settings: Settings) -> Iterator[EngineName]:
         )
     if wanted is not EngineName.OPENVINO:
         yield EngineName.ONNXRUNTIME
-    if wanted is EngineName.OPENVINO or (wanted is EngineName.AUTO and installed and not on_gpu):
+    if wanted is EngineName.OPENVINO or (
+        wanted is EngineName.AUTO and installed and not on_gpu and "avx512f" in processor_flags()
+    ):
         yield EngineName.OPENVINO
 
 
@@ -129,7 +160,10 @@ def _runs_here(engine: EngineName, precision: str) -> bool:
     return True
 
 
-def _threads(engine: EngineName, settings: Settings) -> list[int]:
-    cores = settings.threads or settings.cores
-    one_first = engine is EngineName.ONNXRUNTIME and not settings.threads and cores > 1
-    return [1, cores] if one_first else [cores]
+def processor_flags() -> frozenset[str]:
+    """What this processor can do, in Linux' words; empty where that is not told."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(next((line for line in lines if line.startswith("flags")), "").split())

@@ -17,13 +17,14 @@ from functools import partial
 from typing import Any
 
 import msgspec
+import numpy as np
 import uvloop
 
 from server import metrics_pages
 from server.batching.batcher import Output
 from server.batching.items import ImageItem, TensorItem
 from server.errors import ServerError, UnavailableError
-from server.events import BatchDone, Event, Events, ModelChanged, ModelState
+from server.events import BatchDone, Events, ModelChanged, ModelState
 from server.families import Family
 from server.metrics import Metrics
 from server.processes import slab
@@ -52,6 +53,7 @@ from server.serving.catalogue import Entry, NotServed
 from server.serving.models import ServedClassifier, ServedModel, ServedTensors
 from server.serving.repository import Repository
 from server.signals import first_signal, signal_or_failure
+from server.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +67,7 @@ class Engines:
         self._served: dict[int, ServedModel] = {}  # by their keys in the catalogue
         self._keys = itertools.count(1)
         self._complete = False
-        events.subscribe(self._on_event)
+        events.subscribe(ModelChanged, self._changed)
 
     def complete(self) -> None:
         """The first loading is over."""
@@ -100,8 +102,8 @@ class Engines:
     def _entries(self) -> list[tuple[str, int, Entry]]:
         return self._repository.entries()
 
-    def _on_event(self, event: Event) -> None:
-        if isinstance(event, ModelChanged) and self._complete:
+    def _changed(self, event: ModelChanged) -> None:  # noqa: ARG002  the whole catalogue is told anew
+        if self._complete:
             self._tell()
 
     def _tell(self) -> None:
@@ -137,7 +139,7 @@ class Session:
     def _take(self, message: ToEngine) -> None:
         match message:
             case Submit():
-                self._begin(message.call, self._image(message))
+                self._begin(message.call, self._images(message))
             case Cancel():
                 if (task := self._calls.get(message.call)) is not None:
                     task.cancel()
@@ -175,15 +177,16 @@ class Session:
             log.error("an item failed", exc_info=error)
             self.channel.send(Failed(call, "InternalError", "unforeseen error"))
 
-    async def _image(self, message: Submit) -> Done:
+    async def _images(self, message: Submit) -> Done:
         model = self._engines.served(message.model)
         assert isinstance(model, ServedClassifier), "asked as what the catalogue says"  # noqa: S101  for the type checker
-        slots, slot = self._slots[message.model], message.slot
-        item = ImageItem(slots.pixels[slot], message.targets, message.method)
-        output = await model.batcher.submit(item, message.deadline)
-        slots.probabilities[slot] = output.result.probabilities
-        if message.targets:
-            slots.heatmaps[slot, : len(message.targets)] = output.result.heatmaps
+        slots, taken = self._slots[message.model], message.slots
+        targets = np.array(message.targets, np.int64)
+        pixels = slots.pixels[taken[0] : taken[0] + 1] if len(taken) == 1 else slots.pixels[taken]
+        output = await model.batcher.submit(ImageItem(pixels, targets, message.method), message.deadline)
+        slots.probabilities[taken] = output.result.probabilities
+        if explained := targets.shape[1]:
+            slots.heatmaps[taken, :explained] = output.result.heatmaps
         return _done(message.call, model, output, None)
 
     async def _rows(self, message: SubmitRows) -> Done:
@@ -208,9 +211,11 @@ def _model(key: int, name: str, version: int, entry: Entry) -> Model:
 
 async def _serve(start: Start) -> None:
     stop = first_signal()
-    events, metrics = Events(), Metrics()
+    events, counted, tally = Events(), Events(), Tally()
     # What is loaded is counted by the serving processes, each of which takes it over.
-    events.subscribe(lambda event: metrics.on_event(event) if isinstance(event, BatchDone) else None)
+    events.subscribe(BatchDone, counted.emit)
+    tally.subscribe(counted)
+    metrics = Metrics(tally, counted)
     repository = Repository(start.settings, events, time.monotonic)
     engines = Engines(repository, events)
 

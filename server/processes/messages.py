@@ -39,12 +39,15 @@ class Open(_Message, frozen=True, tag=2):
 
 
 class Submit(_Message, frozen=True, tag=3):
-    """An image, in a slot that belongs to the engine process until it answers. `deadline` is on CLOCK_MONOTONIC, seconds."""
+    """Images that travel together, in slots that belong to the engine process until it answers, with the targets of each.
+
+    `deadline` is on CLOCK_MONOTONIC, seconds.
+    """
 
     call: int
     model: int
-    slot: int
-    targets: tuple[int, ...]
+    slots: list[int]
+    targets: list[list[int]]
     method: int
     deadline: float | None
 

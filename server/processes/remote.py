@@ -17,7 +17,7 @@ import msgspec
 
 from bundle.manifest import Manifest, TensorManifest
 from server.batching.batcher import Output
-from server.batching.items import ImageItem, ImageResult, TensorItem
+from server.batching.items import ImageItem, ImageResult, TensorItem, most_probable
 from server.config import Settings
 from server.engine.base import Array
 from server.errors import DeadlineError, InternalError, OverloadedError, ServerError, UnavailableError
@@ -187,17 +187,24 @@ class RemoteImages(_Queue):
         self._free = list(range(slots - 1, -1, -1))  # the last one used is the next, and still in the caches
         connection.channel.send(Open(model.key, self._region[0], slots))
 
-    async def submit(self, item: ImageItem, deadline: float | None) -> Output[ImageResult]:
+    async def submit(
+        self,
+        item: ImageItem,
+        deadline: float | None,
+        *,
+        lone: bool = False,  # noqa: ARG002  here it never is: others come from other processes
+    ) -> Output[ImageResult]:
         """As `Batcher.submit`; raises UnavailableError too when the engine process ends."""
-        if not self._free:
-            raise OverloadedError("every slot to the engine process is taken; try again", _RETRY_SECONDS)
+        if len(self._free) < item.rows:
+            raise OverloadedError("the slots to the engine process are taken; try again", _RETRY_SECONDS)
         self._begin()
-        slot = self._free.pop()
-        self._slots.pixels[slot] = item.pixels
+        slots = [self._free.pop() for _ in range(item.rows)]
+        self._slots.pixels[slots] = item.pixels
+        targets = item.targets.tolist()
         return await self._connection.call(
-            lambda number: Submit(number, self._key, slot, item.targets, item.method, deadline),
-            partial(self._read, slot, len(item.targets)),
-            partial(self._release, slot),
+            lambda number: Submit(number, self._key, slots, targets, item.method, deadline),
+            partial(self._read, slots, item.targets.shape[1]),
+            partial(self._release, slots),
         )
 
     async def close(self) -> None:
@@ -205,19 +212,26 @@ class RemoteImages(_Queue):
         await super().close()
         self._connection.regions.give_back(self._region)
 
-    def _read(self, slot: int, targets: int, done: Done) -> ImageResult:
+    def _read(self, slots: list[int], targets: int, done: Done) -> ImageResult:
         self._seconds_per_row = done.seconds_per_row
-        return ImageResult(self._slots.probabilities[slot].copy(), self._slots.heatmaps[slot, :targets].copy())
+        probabilities = self._slots.probabilities[slots]
+        return ImageResult(probabilities, self._slots.heatmaps[slots, :targets], *most_probable(probabilities))
 
-    def _release(self, slot: int) -> None:
-        self._free.append(slot)
+    def _release(self, slots: list[int]) -> None:
+        self._free.extend(slots)
         self._end()
 
 
 class RemoteRows(_Queue):
     """The queue of a model that takes no images in the engine process."""
 
-    async def submit(self, item: TensorItem, deadline: float | None) -> Output[dict[str, Array]]:
+    async def submit(
+        self,
+        item: TensorItem,
+        deadline: float | None,
+        *,
+        lone: bool = False,  # noqa: ARG002  as for images
+    ) -> Output[dict[str, Array]]:
         """As `Batcher.submit`; raises UnavailableError too when the engine process ends."""
         self._begin()
         inputs = messages.pack(item.inputs)

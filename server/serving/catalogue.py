@@ -31,10 +31,12 @@ class Catalogue:
     def __init__(self, events: Events) -> None:
         self._events = events
         self._models: dict[str, dict[int, Entry]] = {}
+        self._numbers: dict[tuple[str, int | None], int] = {}  # what `number` has found since the last change
 
     def enter(self, name: str, version: int, entry: Entry) -> None:
         """A version is in this state from now on; an event tells it."""
         self._models.setdefault(name, {})[version] = entry
+        self._numbers.clear()
         if isinstance(entry, SERVED):
             engine = entry.engine
             change = ModelChanged(
@@ -67,6 +69,12 @@ class Catalogue:
 
     def number(self, name: str, version: int | None) -> int:
         """The number of the version that a request means, whatever its state. Raises ModelNotFoundError."""
+        known = self._numbers.get((name, version))
+        if known is None:
+            known = self._numbers[name, version] = self._find(name, version)
+        return known
+
+    def _find(self, name: str, version: int | None) -> int:
         versions = self._models.get(name)
         if not versions:
             raise ModelNotFoundError(f"no model {name!r}; there are: {', '.join(sorted(self._models)) or 'none'}")

@@ -16,13 +16,11 @@ from server.serving.jobs import ClassIndex, ClassLabel, EncodedImage, Explain, G
 MAX_TARGETS = 16
 
 
-def target_codes(explain: Explain | None, labels: list[str]) -> tuple[int, ...]:
-    """The targets as the graph takes them: a class index, or -1-r for the class ranked r-th; none without `explain`.
+def target_codes(explain: Explain, labels: list[str]) -> tuple[int, ...]:
+    """The targets as the graph takes them: a class index, or -1-r for the class ranked r-th.
 
     Raises InvalidRequestError for a class that the model does not have, or for too many.
     """
-    if explain is None:
-        return ()
     if len(explain.targets) > MAX_TARGETS:
         raise InvalidRequestError(
             f"explain.targets: {len(explain.targets)} classes; the server explains at most {MAX_TARGETS} in one request"
@@ -30,16 +28,16 @@ def target_codes(explain: Explain | None, labels: list[str]) -> tuple[int, ...]:
     return tuple(_target_code(target, labels) for target in explain.targets)
 
 
-def method_code(explain: Explain | None, methods: Sequence[str]) -> int:
-    """The index among the model's `methods` of the one that makes the heatmaps.
+def method_code(method: str, methods: Sequence[str]) -> int:
+    """The index among the model's `methods` of the one that makes the heatmaps, by default the first.
 
     Raises InvalidRequestError for one that the model does not carry.
     """
-    if explain is None or not explain.method:
+    if not method:
         return 0
-    if explain.method not in methods:
-        raise InvalidRequestError(f"explain.method: no {explain.method!r}; the model explains by: {', '.join(methods)}")
-    return methods.index(explain.method)
+    if method not in methods:
+        raise InvalidRequestError(f"explain.method: no {method!r}; the model explains by: {', '.join(methods)}")
+    return methods.index(method)
 
 
 def _target_code(target: Target, labels: list[str]) -> int:
@@ -59,9 +57,9 @@ def _target_code(target: Target, labels: list[str]) -> int:
 
 
 def grids(result: ImageResult, sample: Sample, manifest: Manifest) -> list[Grid]:
-    """The heatmaps with their place in the upright picture, of which the sample shows a view."""
+    """The heatmaps of the only image with their place in the upright picture, of which the sample shows a view."""
     box = sample.view.to_picture(manifest.feature_map.extent, manifest.input_shape)
-    return [Grid(heatmap, box) for heatmap in result.heatmaps]
+    return [Grid(heatmap, box) for heatmap in result.heatmaps[0]]
 
 
 def draw(

@@ -1,9 +1,9 @@
 """The questions and the answers that cross the seam between transport and serving."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from bundle.preprocess import Box
@@ -11,8 +11,7 @@ from server.errors import ServerError
 from server.events import ModelState, Timings
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedImage:
+class EncodedImage(Struct, frozen=True):
     """A picture file."""
 
     data: bytes
@@ -23,8 +22,7 @@ class EncodedImage:
         return len(self.data)
 
 
-@dataclass(frozen=True, slots=True)
-class RawImage:
+class RawImage(Struct, frozen=True):
     """Samples that already have the model's shape, [height, width, channels], row-major."""
 
     shape: tuple[int, int, int]
@@ -36,22 +34,19 @@ class RawImage:
         return len(self.data)
 
 
-@dataclass(frozen=True, slots=True)
-class Rank:
+class Rank(Struct, frozen=True):
     """The class with the r-th highest probability, 0 the highest."""
 
     rank: int
 
 
-@dataclass(frozen=True, slots=True)
-class ClassIndex:
+class ClassIndex(Struct, frozen=True):
     """The class with this index."""
 
     index: int
 
 
-@dataclass(frozen=True, slots=True)
-class ClassLabel:
+class ClassLabel(Struct, frozen=True):
     """The class with this label."""
 
     label: str
@@ -68,8 +63,7 @@ class HeatmapFormat(StrEnum):
     OVERLAY_PNG = "overlay"
 
 
-@dataclass(frozen=True, slots=True)
-class Explain:
+class Explain(Struct, frozen=True):
     """Which classes to explain, and in which form."""
 
     targets: tuple[Target, ...]
@@ -77,16 +71,14 @@ class Explain:
     method: str  # one of the model's explanations; empty for its first
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """One image, and what to explain of its answer; None for nothing."""
 
     image: EncodedImage | RawImage
     explain: Explain | None
 
 
-@dataclass(frozen=True, slots=True)
-class ClassifyJob:
+class ClassifyJob(Struct, frozen=True):
     """A request. `deadline` and `received` are on the server's clock, in seconds; version None is the default one."""
 
     model: str
@@ -98,8 +90,7 @@ class ClassifyJob:
     deadline: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(Struct, frozen=True):
     """One class and its probability, 0..1."""
 
     index: int
@@ -107,16 +98,14 @@ class Prediction:
     probability: float
 
 
-@dataclass(frozen=True, slots=True)
-class Grid:
+class Grid(Struct, frozen=True):
     """A heatmap as the graph computes it, and where it lies in the upright picture, in its pixels."""
 
     values: NDArray[np.float32]  # [h, w], 0..1
     box: Box
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Struct, frozen=True):
     """The evidence for one class, as a grid or as a PNG file."""
 
     prediction: Prediction
@@ -124,8 +113,7 @@ class Explanation:
     heatmap: Grid | bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """Predictions, most probable first, and one explanation for each target.
 
     `probabilities` f32 [K] are those of all classes, in the order of the labels, for callers who want them as they are.
@@ -137,8 +125,7 @@ class Answer:
     timings: Timings
 
 
-@dataclass(frozen=True, slots=True)
-class Classification:
+class Classification(Struct, frozen=True):
     """The answer to a job: for each image an answer, or why there is none."""
 
     request_id: str
@@ -147,8 +134,24 @@ class Classification:
     results: tuple[Answer | ServerError, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class TensorJob:
+class PixelsJob(Struct, frozen=True):
+    """A request about pictures that came as one tensor in the model's own shape: answered together, or not at all.
+
+    `pixels` uint8 [n, H, W, C] may be a view on the message that brought it; `targets` int64 [n, M] are classes, or -1-r for the class
+    ranked r-th, None when nothing is to be explained; `method` is one of the model's explanations, empty for its first.
+    """
+
+    model: str
+    version: int | None
+    pixels: NDArray[np.uint8]
+    targets: NDArray[np.int64] | None
+    method: str
+    request_id: str
+    received: float
+    deadline: float | None
+
+
+class TensorJob(Struct, frozen=True):
     """A request to a model that takes no images: each of its inputs, [n, ...], n >= 1 the same in all of them."""
 
     model: str
@@ -160,9 +163,9 @@ class TensorJob:
     deadline: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class TensorAnswer:
-    """The outputs that were asked for, [n, ...] each, in the order of the job."""
+class TensorAnswer(Struct, frozen=True):
+    """The outputs that were asked for, [n, ...] each, in the order of the job; of pixels the probabilities f32 [n, K], and the
+    heatmaps f32 [n, M, h, w] where there were targets."""
 
     model: str
     version: int
@@ -170,8 +173,7 @@ class TensorAnswer:
     timings: Timings
 
 
-@dataclass(frozen=True, slots=True)
-class TensorInfo:
+class TensorInfo(Struct, frozen=True):
     """Name, NumPy element type and shape of an input or output; the first axis is the batch, -1 a size that varies."""
 
     name: str
@@ -179,8 +181,7 @@ class TensorInfo:
     shape: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RunningTensors:
+class RunningTensors(Struct, frozen=True):
     """What is known of a version in service that takes no images."""
 
     inputs: tuple[TensorInfo, ...]
@@ -193,8 +194,7 @@ class RunningTensors:
     provenance: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
+class Running(Struct, frozen=True):
     """What is known of a classifier in service."""
 
     kind: str  # multiclass, binary, multilabel
@@ -210,8 +210,7 @@ class Running:
     provenance: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class ModelStatus:
+class ModelStatus(Struct, frozen=True):
     """One version of one model; `running` is None unless it is in service."""
 
     name: str

@@ -6,7 +6,8 @@ machine first.
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from bundle.manifest import Manifest, Precision, TensorManifest
 from server.config import Settings
 from server.engine import select
 from server.engine.base import Array, Engine
-from server.engine.select import Choice, Probe
+from server.engine.select import Choice, Probe, Trial
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,8 @@ class Loaded:
 
 def load(folder: Path, settings: Settings) -> Loaded:
     """Takes the bundle in `folder` through all the steps; blocking. Raises BundleError with the reason for a refusal."""
-    manifest = files.verify(folder)
+    with _timed("verify"):
+        manifest = files.verify(folder)
     try:
         engine = (
             _checked_tensors(folder, manifest, settings)
@@ -48,47 +50,83 @@ def load(folder: Path, settings: Settings) -> Loaded:
 
 
 def _checked_classifier(folder: Path, manifest: Manifest, settings: Settings) -> Engine:
-    samples = golden.read(folder, manifest)
+    with _timed("read golden samples"):
+        samples = golden.read(folder, manifest)
     plain: dict[str, Array] = {"pixels": samples.pixels}
     explained = plain | {"targets": samples.targets, "methods": samples.methods}
     forms: dict[str, Precision] = {form.name: form for form in select.forms(manifest, settings.precision)}
+
+    def check(engine: Engine) -> None:
+        tolerance = forms[engine.precision].tolerance
+        _warm(engine, plain, ["probabilities"])
+        one_target = plain | {"targets": samples.targets[:, :1], "methods": samples.methods[:, :1]}
+        _warm(engine, one_target, ["probabilities", "heatmaps"])
+        answers = [*engine.run(plain, ["probabilities"]), *engine.run(explained, ["probabilities", "heatmaps"])]
+        alone, probabilities, heatmaps = (answer.astype(np.float32) for answer in answers)
+        for found in (alone, probabilities):
+            deltas = golden.difference(samples, found, heatmaps)
+            for name, delta in zip(("probabilities", "heatmaps"), deltas, strict=True):
+                _require(name, delta, getattr(tolerance, name))
+
     graphs = {name: [folder / form.predict_file, folder / form.file] for name, form in forms.items()}
     found = select.choices(list(forms.values()), settings)
-    engine = _fastest(graphs, found, settings, Probe(_first(plain), ["probabilities"]))
-    _warm(engine, plain, ["probabilities"])
-    one_target = plain | {"targets": samples.targets[:, :1], "methods": samples.methods[:, :1]}
-    _warm(engine, one_target, ["probabilities", "heatmaps"])
-    outputs = engine.run(explained, ["probabilities", "heatmaps"])
-    probabilities, heatmaps = (output.astype(np.float32) for output in outputs)
-    deltas = golden.difference(samples, probabilities, heatmaps)
-    for name, delta in zip(("probabilities", "heatmaps"), deltas, strict=True):
-        _require(name, delta, getattr(forms[engine.precision].tolerance, name))
-    return engine
+    return _best(_by_speed(graphs, found, settings, Probe(_first(plain), ["probabilities"])), check)
 
 
 def _checked_tensors(folder: Path, manifest: TensorManifest, settings: Settings) -> Engine:
     samples = golden.read_tensors(folder, manifest)
     wanted = [tensor.name for tensor in manifest.outputs]
+
+    def check(engine: Engine) -> None:
+        _warm(engine, samples.inputs, wanted)
+        for name, output in zip(wanted, engine.run(samples.inputs, wanted), strict=True):
+            _require(name, golden.relative_difference(samples.outputs[name], output), manifest.tolerance)
+
     graphs: dict[str, list[Path]] = {form.name: [folder / form.file] for form in manifest.precisions}
     found = select.choices(manifest.precisions, settings)
-    engine = _fastest(graphs, found, settings, Probe(_first(samples.inputs), wanted))
-    _warm(engine, samples.inputs, wanted)
-    for name, output in zip(wanted, engine.run(samples.inputs, wanted), strict=True):
-        _require(name, golden.relative_difference(samples.outputs[name], output), manifest.tolerance)
-    return engine
+    return _best(_by_speed(graphs, found, settings, Probe(_first(samples.inputs), wanted)), check)
 
 
-def _fastest(graphs: Mapping[str, Sequence[Path]], found: Sequence[Choice], settings: Settings, probe: Probe) -> Engine:
-    """The engine that is fastest here; `graphs` are those of each precision, the cheapest first."""
+def _by_speed(
+    graphs: Mapping[str, Sequence[Path]], found: Sequence[Choice], settings: Settings, probe: Probe
+) -> Iterator[Engine]:
+    """Engines with all their graphs, the fastest here first; `graphs` are those of each precision, the cheapest first."""
 
-    def seconds(choice: Choice) -> float:
-        alone = select.build(graphs[choice.precision][:1], choice, settings)
-        took = select.shortest(alone, probe, time.perf_counter)
-        log.debug("%s takes %.3f ms", choice, 1e3 * took)
-        return took
+    def trial(choice: Choice) -> Trial:
+        with _timed(f"try {choice.engine} {choice.precision} on {choice.threads} threads"):
+            engine = select.build(graphs[choice.precision][:1], choice, settings)
+            seconds = select.shortest(engine, probe, time.perf_counter)
+        log.debug("%s takes %.3f ms", choice, 1e3 * seconds)
+        return Trial(choice, engine, seconds)
 
-    choice = select.fastest(found, seconds)
-    return select.build(graphs[choice.precision], choice, settings)
+    for tried in select.by_speed(found, trial, any_threads=not settings.threads):
+        engine = tried.engine
+        if more := graphs[tried.choice.precision][1:]:
+            with _timed("build the explaining graph"):
+                engine = engine.joined(select.build(more, tried.choice, settings))
+        yield engine
+
+
+def _best(engines: Iterator[Engine], check: Callable[[Engine], None]) -> Engine:
+    """The first engine that gives the trained model's answers. Raises BundleError, the last one's, when none does."""
+    refusal = BundleError("no engine runs it")
+    for engine in engines:
+        try:
+            with _timed("warm and check"):
+                check(engine)
+        except BundleError as error:
+            log.warning("%s %s: %s", engine.name, engine.precision, error)
+            refusal = error
+        else:
+            return engine
+    raise refusal
+
+
+@contextmanager
+def _timed(what: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    log.debug("%s took %.3f s", what, time.perf_counter() - started)
 
 
 def _first(feeds: Mapping[str, Array]) -> dict[str, Array]:
@@ -96,8 +134,8 @@ def _first(feeds: Mapping[str, Array]) -> dict[str, Array]:
 
 
 def _warm(engine: Engine, feeds: Mapping[str, Array], wanted: Sequence[str]) -> None:
-    """Runs every batch size that will occur once, so that the first callers do not wait for it."""
-    for size in engine.buckets or (1,):
+    """Runs every batch size once, where an engine plans each anew, so that the first callers do not wait for it."""
+    for size in engine.buckets:
         engine.run({name: np.resize(array, (size, *array.shape[1:])) for name, array in feeds.items()}, wanted)
 
 

@@ -45,8 +45,8 @@ class Queue(Protocol[I_contra, R]):
     def seconds_per_row(self) -> float:
         """Engine time per row, averaged over the last batches; 0 before the first."""
 
-    async def submit(self, item: I_contra, deadline: float | None) -> Output[R]:
-        """The engine's answer to one item; raises ServerError, and cancelling it takes the item out of the queue."""
+    async def submit(self, item: I_contra, deadline: float | None, *, lone: bool = False) -> Output[R]:
+        """The engine's answer to one item, a `lone` one if no other comes with it; raises ServerError, and cancelling it takes the item out of the queue."""
         ...
 
     async def close(self) -> None:
@@ -60,6 +60,11 @@ class _Served:
     engine: Runtime
     loaded_at: float  # Unix time, seconds
     fingerprint: str  # of the bundle's manifest: another one is another model
+
+    @cached_property
+    def number(self) -> str:
+        """The version as events tell it."""
+        return str(self.version)
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,13 @@ Images of one request travel on their own: each may meet others' in a batch, and
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from bundle import preprocess
@@ -28,8 +29,8 @@ from server.errors import (
     OverloadedError,
     ServerError,
 )
-from server.events import Events, ImageAnswered, ImagesFailed, Outcome, TensorsAnswered, Timings
-from server.serving import explain, tensors
+from server.events import Events, ImagesAnswered, ImagesFailed, Outcome, TensorsAnswered, Timings
+from server.serving import explain, pixels, tensors
 from server.serving.admission import Admission
 from server.serving.jobs import (
     Answer,
@@ -39,9 +40,12 @@ from server.serving.jobs import (
     Grid,
     HeatmapFormat,
     ModelStatus,
+    PixelsJob,
     Prediction,
     Question,
     RawImage,
+    Running,
+    RunningTensors,
     TensorAnswer,
     TensorJob,
 )
@@ -49,10 +53,10 @@ from server.serving.models import ServedClassifier, ServedModel, ServedTensors
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
+_NO_IMAGES = "model {!r} takes no images; ask it by the Open Inference Protocol"
+_NO_TARGETS = np.empty((1, 0), np.int64)
 
-# A caller who is refused is asked to wait at least this long, so that refusals cannot make a busy loop.
-_LEAST_RETRY_SECONDS = 0.01
+T = TypeVar("T")
 
 
 class Models(Protocol):
@@ -81,14 +85,13 @@ class Models(Protocol):
         """Takes a model out of service; raises ModelNotFoundError."""
 
 
-@dataclass(frozen=True)
-class _Task:
+class _Task(Struct, frozen=True):
     """One image of a job, with what was settled for the whole job."""
 
     job: ClassifyJob
     model: ServedClassifier
     question: Question
-    targets: tuple[int, ...]  # as the graph takes them: -1-r is the class ranked r-th
+    targets: NDArray[np.int64]  # [1, M], as the graph takes them: -1-r is the class ranked r-th
     method: int  # as the graph takes it: an index into the manifest's explanations
 
 
@@ -145,13 +148,13 @@ class Serving:
         """
         model = self._models.resolve(job.model, job.version)
         if isinstance(model, ServedTensors):
-            raise InvalidRequestError(f"model {job.model!r} takes no images; ask it by the Open Inference Protocol")
+            raise InvalidRequestError(_NO_IMAGES.format(job.model))
         if not job.questions:
             raise InvalidRequestError("images: the request has none; send at least one")
         tasks = [_task(job, model, question) for question in job.questions]
-        size_bytes = sum(question.image.size_bytes for question in job.questions)
+        size_bytes = sum([question.image.size_bytes for question in job.questions])
         try:
-            with self._admission.admit(len(tasks), size_bytes, self._retry_after(model)):
+            with self._admission.admit(len(tasks), size_bytes, model.batcher.seconds_per_row):
                 results = await _all(self._settle(task) for task in tasks)
         except OverloadedError:
             self._failed(model, "shed", len(tasks))
@@ -161,23 +164,25 @@ class Serving:
             raise errors[0]
         return Classification(job.request_id, model.name, model.version, tuple(results))
 
+    async def classify_pixels(self, job: PixelsJob) -> TensorAnswer:
+        """Answers a job whose pictures came as one tensor, as a whole. Raises ServerError."""
+        model = self._models.resolve(job.model, job.version)
+        if isinstance(model, ServedTensors):
+            raise InvalidRequestError(_NO_IMAGES.format(job.model))
+        with self._together(job, model, len(job.pixels), job.pixels.nbytes):
+            answer, told = await pixels.answer(job, model, self._clock)
+        self._events.emit(told)
+        return answer
+
     async def infer(self, job: TensorJob) -> TensorAnswer:
         """Answers a job for a model that takes no images, as a whole. Raises ServerError."""
         model = self._models.resolve(job.model, job.version)
         if isinstance(model, ServedClassifier):
             raise InvalidRequestError(f"model {job.model!r} takes images, as `pixels` or as `image`")
         rows = tensors.check(job, model)
-        size_bytes = sum(array.nbytes for array in job.inputs.values())
-        try:
-            with self._admission.admit(rows, size_bytes, self._retry_after(model)):
-                answer = await tensors.answer(job, model, self._clock)
-        except ServerError as error:
-            self._failed(model, _outcome(error), rows)
-            raise
-        except asyncio.CancelledError:
-            self._failed(model, "expired" if self._is_late(job) else "cancelled", rows)
-            raise
-        self._events.emit(TensorsAnswered(model.name, str(model.version), answer.timings, rows))
+        with self._together(job, model, rows, sum([array.nbytes for array in job.inputs.values()])):
+            answer = await tensors.answer(job, model, self._clock)
+        self._events.emit(TensorsAnswered(model.name, model.number, answer.timings, rows))
         return answer
 
     async def load(self, name: str) -> None:
@@ -188,8 +193,22 @@ class Serving:
         """Takes a model out of service; what it has in work is finished. Raises ModelNotFoundError."""
         await self._models.unload(name)
 
-    def _retry_after(self, model: ServedModel) -> float:
-        return max(_LEAST_RETRY_SECONDS, self._admission.images * model.batcher.seconds_per_row)
+    def running(self, name: str, version: int | None) -> Running | RunningTensors:
+        """What is known of the version in service that a request means. Raises ModelNotFoundError or UnavailableError."""
+        return self._models.resolve(name, version).running
+
+    @contextmanager
+    def _together(self, job: PixelsJob | TensorJob, model: ServedModel, rows: int, size_bytes: int) -> Iterator[None]:
+        """Admits a job whose rows are answered together, for the block, and counts them when it fails."""
+        try:
+            with self._admission.admit(rows, size_bytes, model.batcher.seconds_per_row):
+                yield
+        except ServerError as error:
+            self._failed(model, _outcome(error), rows)
+            raise
+        except asyncio.CancelledError:
+            self._failed(model, "expired" if self._is_late(job) else "cancelled", rows)
+            raise
 
     async def _settle(self, task: _Task) -> Answer | ServerError:
         """The answer for one image or its error, counted either way."""
@@ -209,8 +228,8 @@ class Serving:
             self._failed(task.model, "failed", 1)
             return InternalError("unforeseen error")
         top = answer.predictions[0]
-        name, version = task.model.name, str(task.model.version)
-        self._events.emit(ImageAnswered(name, version, answer.timings, top.label, top.probability))
+        told = ImagesAnswered(task.model.name, task.model.number, answer.timings, (top.label,), (top.probability,))
+        self._events.emit(told)
         return answer
 
     async def _answer(self, task: _Task) -> Answer:
@@ -219,11 +238,12 @@ class Serving:
         decoded = self._clock()
         if self._is_late(task.job):
             raise DeadlineError("the deadline passed while the image was decoded")
-        output = await task.model.batcher.submit(ImageItem(sample.pixels, task.targets, task.method), task.job.deadline)
+        item = ImageItem(sample.pixels[np.newaxis], task.targets, task.method)
+        lone = len(task.job.questions) == 1
+        output = await task.model.batcher.submit(item, task.job.deadline, lone=lone)
         inferred = self._clock()
-        result = output.result
-        ranking = np.argsort(-result.probabilities, kind="stable")
-        explanations = await self._explanations(task, sample, result, ranking)
+        ranking = _ranking(output.result, task)
+        explanations = await self._explanations(task, sample, output.result, ranking)
         done = self._clock()
         timings = Timings(
             decode_seconds=decoded - start,
@@ -233,9 +253,9 @@ class Serving:
             total_seconds=done - task.job.received,
             batch_images=output.batch_rows,
         )
-        labels = task.model.manifest.labels
-        top = tuple(_prediction(int(index), labels, result) for index in ranking[: task.job.top_k])
-        return Answer(result.probabilities, top, explanations, timings)
+        probabilities, labels = output.result.probabilities[0], task.model.manifest.labels
+        predictions = tuple([_prediction(index, labels, probabilities) for index in ranking[: task.job.top_k]])
+        return Answer(probabilities, predictions, explanations, timings)
 
     async def _sample(self, task: _Task) -> Sample:
         spec, image = task.model.manifest.preprocess, task.question.image
@@ -247,7 +267,7 @@ class Serving:
             raise InvalidImageError(str(error)) from error
 
     async def _explanations(
-        self, task: _Task, sample: Sample, result: ImageResult, ranking: NDArray[np.int64]
+        self, task: _Task, sample: Sample, result: ImageResult, ranking: list[int]
     ) -> tuple[Explanation, ...]:
         if task.question.explain is None:
             return ()
@@ -258,27 +278,39 @@ class Serving:
             heatmaps = await self._in_worker(
                 explain.draw, task.question.image, sample, grids, form, self._max_image_pixels
             )
-        classes = [int(ranking[-1 - code]) if code < 0 else code for code in task.targets]
+        classes = [ranking[-1 - code] if code < 0 else code for code in task.targets[0].tolist()]
         method = task.model.manifest.explanations[task.method]
         return tuple(
-            Explanation(_prediction(index, labels, result), method, heatmap)
+            Explanation(_prediction(index, labels, result.probabilities[0]), method, heatmap)
             for index, heatmap in zip(classes, heatmaps, strict=True)
         )
 
     async def _in_worker(self, function: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._workers, function, *arguments)
 
-    def _is_late(self, job: ClassifyJob | TensorJob) -> bool:
+    def _is_late(self, job: ClassifyJob | PixelsJob | TensorJob) -> bool:
         return job.deadline is not None and job.deadline <= self._clock()
 
     def _failed(self, model: ServedModel, outcome: Outcome, images: int) -> None:
-        self._events.emit(ImagesFailed(model.name, str(model.version), outcome, images))
+        self._events.emit(ImagesFailed(model.name, model.number, outcome, images))
 
 
 def _task(job: ClassifyJob, model: ServedClassifier, question: Question) -> _Task:
     """Raises InvalidRequestError for a class or a method that the model does not have."""
-    targets = explain.target_codes(question.explain, model.manifest.labels)
-    return _Task(job, model, question, targets, explain.method_code(question.explain, model.manifest.explanations))
+    if question.explain is None:
+        return _Task(job, model, question, _NO_TARGETS, 0)
+    targets = np.array([explain.target_codes(question.explain, model.manifest.labels)], np.int64)
+    return _Task(
+        job, model, question, targets, explain.method_code(question.explain.method, model.manifest.explanations)
+    )
+
+
+def _ranking(result: ImageResult, task: _Task) -> list[int]:
+    """The most probable classes of the only image, in their order: as many as the job wants, and all when ranks are explained."""
+    if task.job.top_k == 1 and not task.targets.size:
+        return result.tops
+    ranking: list[int] = np.argsort(-result.probabilities[0], kind="stable").tolist()
+    return ranking
 
 
 async def _all(answers: Iterable[Coroutine[None, None, T]]) -> list[T]:
@@ -301,8 +333,8 @@ def _raw_sample(image: RawImage, shape: tuple[int, int, int]) -> Sample:
     return Sample(pixels, View((width, height), (0.0, 0.0, float(width), float(height))))
 
 
-def _prediction(index: int, labels: list[str], result: ImageResult) -> Prediction:
-    return Prediction(index, labels[index], float(result.probabilities[index]))
+def _prediction(index: int, labels: list[str], probabilities: NDArray[np.float32]) -> Prediction:
+    return Prediction(index, labels[index], float(probabilities[index]))
 
 
 def _outcome(error: ServerError) -> Outcome:

@@ -45,7 +45,8 @@ async def answer(job: TensorJob, model: ServedTensors, clock: Callable[[], float
     """The engine's outputs for all rows of a job that `check` has passed."""
     wanted = job.outputs or tuple(tensor.name for tensor in model.manifest.outputs)
     items = [TensorItem(part, wanted) for part in _parts(job.inputs, model.batcher.max_batch)]
-    outputs = await asyncio.gather(*(model.batcher.submit(item, job.deadline) for item in items))
+    lone = len(items) == 1
+    outputs = await asyncio.gather(*(model.batcher.submit(item, job.deadline, lone=lone) for item in items))
     timings = Timings(
         decode_seconds=0.0,
         queue_seconds=max(output.queue_seconds for output in outputs),

@@ -1,6 +1,6 @@
 """seethrough.v1.ImageClassifier: convert, call, convert."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 
 from proto import classifier_pb2 as pb
@@ -73,7 +73,7 @@ class ImageClassifier(rpc.ImageClassifierServicer):
 
     async def _classify(
         self, rpc_name: str, request: pb.ClassifyRequest, request_id: str, deadline: float | None
-    ) -> tuple[pb.ClassifyResponse, Mapping[str, float]]:
+    ) -> tuple[pb.ClassifyResponse, timings.Seconds]:
         """The answer, and the seconds that it took by stage. Raises ServerError only."""
         with self._calls.counted(rpc_name, request.model, request.version, request_id):
             result = await self._serving.classify(convert.to_job(request, request_id, self._clock(), deadline))

@@ -1,6 +1,5 @@
 """What every gRPC method has in common: its request id, its deadline, its errors, and what travels behind its answer."""
 
-from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import grpc
@@ -22,11 +21,14 @@ async def begin(context: Context, field: str) -> str:
     Compresses the answer when the metadata `accept-encoding` lists gzip, as on HTTP. gRPC has no way to ask for it: what its
     clients send by themselves, `grpc-accept-encoding`, says only what they could read.
     """
-    given = {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
-    if "gzip" in given.get("accept-encoding", ""):
-        context.set_compression(grpc.Compression.Gzip)
-        await context.send_initial_metadata(())  # grpc.aio forgets the compression of unary answers otherwise
-    return field or given.get(REQUEST_ID, "")
+    request_id = field
+    for name, value in context.invocation_metadata() or ():
+        if name == REQUEST_ID and not field:
+            request_id = str(value)
+        elif name == "accept-encoding" and "gzip" in str(value):
+            context.set_compression(grpc.Compression.Gzip)
+            await context.send_initial_metadata(())  # grpc.aio forgets the compression of unary answers otherwise
+    return request_id
 
 
 def deadline(context: Context, now: float) -> float | None:
@@ -35,7 +37,7 @@ def deadline(context: Context, now: float) -> float | None:
     return None if left is None else now + left
 
 
-def tell_timings(context: Context, request_id: str, seconds: Mapping[str, float]) -> None:
+def tell_timings(context: Context, request_id: str, seconds: timings.Seconds) -> None:
     """Sends the request id and, as `server-timing`, the seconds of each stage behind the answer."""
     context.set_trailing_metadata((*_echo(request_id), ("server-timing", timings.header(seconds))))
 

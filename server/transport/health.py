@@ -11,7 +11,7 @@ import grpc
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio
 
-from server.events import Event, Events, ModelChanged
+from server.events import Events, ModelChanged
 from server.serving.readiness import Readiness
 
 SERVICES = ("seethrough.v1.ImageClassifier", "inference.GRPCInferenceService")
@@ -46,7 +46,7 @@ class Health:
         self._is_serving = is_serving
         self._readiness = readiness
         self._tasks: set[asyncio.Task[None]] = set()
-        events.subscribe(self._on_event)
+        events.subscribe(ModelChanged, self._changed)
 
     async def update(self) -> None:
         """States whether the server as a whole wants traffic."""
@@ -61,11 +61,10 @@ class Health:
         """Ends the watches, whose callers have seen NOT_SERVING by now."""
         self.servicer.closing.set()
 
-    def _on_event(self, event: Event) -> None:
-        if isinstance(event, ModelChanged):
-            task = asyncio.get_running_loop().create_task(self._update_model(event.model))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+    def _changed(self, event: ModelChanged) -> None:
+        task = asyncio.get_running_loop().create_task(self._update_model(event.model))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _update_model(self, name: str) -> None:
         await self.servicer.set(name, _SERVING if self._is_serving(name) else _NOT_SERVING)

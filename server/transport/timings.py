@@ -3,29 +3,21 @@
 Specification: https://www.w3.org/TR/server-timing/
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from server.events import STAGES, Timings
 
+Seconds = Sequence[float]  # by stage, in the order of STAGES
+_FORMAT = ", ".join(f"{stage};dur={{:.3f}}" for stage in STAGES)
 
-def of_call(images: Sequence[Timings]) -> Mapping[str, float]:
+
+def of_call(images: Sequence[Timings]) -> Seconds:
     """Seconds by stage of a call of one or more images: the longest that any of them took in each stage."""
-    first, *others = map(_by_stage, images)
-    for other in others:
-        first = tuple(map(max, first, other))
-    return dict(zip(STAGES, first, strict=True))
+    if len(images) == 1:
+        return images[0].by_stage()
+    return tuple(map(max, *(image.by_stage() for image in images)))
 
 
-def header(seconds: Mapping[str, float]) -> str:
+def header(seconds: Seconds) -> str:
     """The value of `server-timing`, durations in milliseconds: "decode;dur=1.204, queue;dur=0.310"."""
-    return ", ".join([f"{stage};dur={value * 1000:.3f}" for stage, value in seconds.items()])
-
-
-def _by_stage(image: Timings) -> tuple[float, ...]:
-    return (
-        image.decode_seconds,
-        image.queue_seconds,
-        image.infer_seconds,
-        image.render_seconds,
-        image.total_seconds,
-    )
+    return _FORMAT.format(*[1000 * value for value in seconds])

@@ -32,7 +32,7 @@ class GatedEngine:
         self._failure: Exception | None = None
 
     def run(self, feeds: Mapping[str, Array], wanted: Sequence[str]) -> list[Array]:
-        self.batches.append(feeds)
+        self.batches.append({name: array.copy() for name, array in feeds.items()})  # the batcher uses its memory again
         self._entered.release()
         self._permits.acquire()
         if self._failure is not None:

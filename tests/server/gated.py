@@ -15,12 +15,14 @@ from proto import classifier_pb2_grpc as rpc
 from server.batching.batcher import Batcher
 from server.batching.items import Images
 from server.errors import ModelNotFoundError
-from server.events import Event, Events, ModelState
+from server.events import Events, ImagesFailed, ModelState, RequestDone
+from server.metrics import Metrics
 from server.serving.admission import Admission
 from server.serving.jobs import ModelStatus
 from server.serving.models import ServedClassifier, ServedModel
 from server.serving.readiness import Readiness
 from server.serving.service import Serving
+from server.tally import Tally
 from server.transport import grpc_server
 from server.transport.calls import Calls
 from server.transport.classifier import ImageClassifier
@@ -71,12 +73,13 @@ class Gated:
     serving: Serving
     engine: GatedEngine
     clock: ManualClock
-    events: list[Event] = field(default_factory=list)
+    failures: list[ImagesFailed] = field(default_factory=list)
+    calls: list[RequestDone] = field(default_factory=list)
     bus: Events = field(default_factory=Events)
 
     def outcomes(self) -> list[str]:
         """What became of the images that got no answer, in order."""
-        return [event.outcome for event in self.events if hasattr(event, "outcome")]
+        return [event.outcome for event in self.failures]
 
 
 @asynccontextmanager
@@ -91,7 +94,8 @@ async def gated_serving(folder: Path, max_images: int = 8, max_bytes: int = 1 <<
     with ThreadPoolExecutor(2) as workers:
         serving = Serving(models, Admission(max_images, max_bytes), workers, bus, clock, 10_000)
         gated = Gated(serving, engine, clock, bus=bus)
-        bus.subscribe(gated.events.append)
+        bus.subscribe(ImagesFailed, gated.failures.append)
+        bus.subscribe(RequestDone, gated.calls.append)
         try:
             yield gated
         finally:
@@ -99,12 +103,25 @@ async def gated_serving(folder: Path, max_images: int = 8, max_bytes: int = 1 <<
             await batcher.close()
 
 
+def counting(events: Events) -> Tally:
+    """A tally of what happens from now on."""
+    tally = Tally()
+    tally.subscribe(events)
+    return tally
+
+
+def metered() -> tuple[Events, Metrics]:
+    """Metrics, and the events that they tell of."""
+    events = Events()
+    return events, Metrics(counting(events), events)
+
+
 @asynccontextmanager
 async def channel_to(gated: Gated) -> AsyncIterator[grpc.aio.Channel]:
     """A channel to the real gRPC server over `gated`, through a socket on this machine."""
     calls, streams = Calls(gated.bus, gated.serving.known), Streams()
     classifier = ImageClassifier(gated.serving, calls, streams, gated.clock)
-    inference = OpenInference(gated.serving, calls, gated.bus, lambda: True)
+    inference = OpenInference(gated.serving, calls, counting(gated.bus), lambda: True)
     inference_service = InferenceService(inference, calls, streams, gated.clock)
     server = grpc_server.build(
         classifier, inference_service, Health(gated.bus, lambda _: True, Readiness(lambda: True, "")), 1 << 20

@@ -1,7 +1,8 @@
 """The batcher between the event loop and an engine that the test holds and releases."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from server.batching.batcher import Batcher, Output
 from server.batching.items import ImageItem, ImageResult, Images
+from server.engine.base import Array
 from server.errors import DeadlineError, InternalError, UnavailableError
 from tests.server.fakes import GatedEngine, ManualClock
 
@@ -32,7 +34,11 @@ def submit(
     batcher: ImageBatcher, value: int, targets: tuple[int, ...] = (), deadline: float | None = None, method: int = 0
 ) -> asyncio.Task[ImageOutput]:
     return asyncio.ensure_future(
-        batcher.submit(ImageItem(np.full((2, 2, 1), value, np.uint8), targets, method), deadline)
+        batcher.submit(
+            ImageItem(np.full((1, 2, 2, 1), value, np.uint8), np.array([targets], np.int64), method),
+            deadline,
+            lone=True,
+        )
     )
 
 
@@ -55,7 +61,7 @@ async def test_a_lone_image_runs_at_once_and_alone() -> None:
         answer = submit(batcher, 255)
         await engine.entered()
         engine.release()
-        assert (await answer).result.probabilities.tolist() == [1.0, 0.0]
+        assert (await answer).result.probabilities.tolist() == [[1.0, 0.0]]
     assert sizes(engine) == [1]
 
 
@@ -75,7 +81,16 @@ async def test_every_caller_gets_the_answer_to_its_own_image() -> None:
         answers = await queue_behind(engine, batcher, 7)
         engine.release(ENOUGH)
         outputs = await asyncio.gather(*answers)
-    assert [round(255 * float(output.result.probabilities[0])) for output in outputs] == [1, 10, 11, 12, 13, 14, 15, 16]
+    assert [round(255 * float(output.result.probabilities[0, 0])) for output in outputs] == [
+        1,
+        10,
+        11,
+        12,
+        13,
+        14,
+        15,
+        16,
+    ]
 
 
 async def test_a_cancelled_caller_does_not_disturb_its_batch_mates() -> None:
@@ -87,7 +102,7 @@ async def test_a_cancelled_caller_does_not_disturb_its_batch_mates() -> None:
         gone.cancel()
         engine.release(ENOUGH)
         outputs = await asyncio.gather(first, before, after)
-    assert [round(255 * float(output.result.probabilities[0])) for output in outputs] == [1, 10, 12]
+    assert [round(255 * float(output.result.probabilities[0, 0])) for output in outputs] == [1, 10, 12]
 
 
 async def test_an_image_cancelled_in_the_queue_is_never_computed() -> None:
@@ -127,7 +142,7 @@ async def test_an_engine_that_fails_fails_its_batch_only() -> None:
         with pytest.raises(InternalError) as raised:
             await unlucky
         assert "0xdead" not in str(raised.value)
-        assert round(255 * float((await lucky).result.probabilities[0])) == 2
+        assert round(255 * float((await lucky).result.probabilities[0, 0])) == 2
 
 
 async def test_a_batch_without_targets_asks_the_engine_for_no_heatmaps() -> None:
@@ -149,7 +164,7 @@ async def test_each_image_gets_as_many_heatmaps_as_it_asked_for() -> None:
         engine.release(ENOUGH)
         outputs = await asyncio.gather(*answers)
         await first
-    assert [len(output.result.heatmaps) for output in outputs] == [1, 0, 3]
+    assert [output.result.heatmaps.shape[1] for output in outputs] == [1, 0, 3]
     assert engine.batches[1]["targets"].tolist() == [[-1, -1, -1], [-1, -1, -1], [-1, 0, 1]]
 
 
@@ -215,3 +230,66 @@ async def test_the_time_per_image_is_learnt_from_the_batches() -> None:
         engine.release(ENOUGH)
         await first
         assert batcher.seconds_per_row == 0.5
+
+
+class TimedEngine(GatedEngine):
+    """Each run takes `seconds` of the manual clock, and is noted by its thread."""
+
+    def __init__(self, clock: ManualClock, seconds: float, device: str = "cpu") -> None:
+        super().__init__()
+        self.device = device
+        self.threads: list[int] = []
+        self._clock = clock
+        self._seconds = seconds
+
+    def run(self, feeds: Mapping[str, Array], wanted: Sequence[str]) -> list[Array]:
+        answers = super().run(feeds, wanted)
+        self._clock.now += self._seconds
+        self.threads.append(threading.get_ident())
+        return answers
+
+
+async def test_what_takes_no_time_is_computed_at_once_in_the_event_loop() -> None:
+    clock = ManualClock()
+    engine = TimedEngine(clock, 0.0001)
+    async with batching(engine, clock) as batcher:
+        engine.release(ENOUGH)
+        for value in range(3):
+            await submit(batcher, value)
+    assert [thread == threading.get_ident() for thread in engine.threads] == [
+        False,
+        True,
+        True,
+    ]  # the first one is timed
+
+
+@pytest.mark.parametrize(("device", "seconds"), [("cuda", 0.0001), ("cpu", 0.001)])
+async def test_what_takes_time_or_a_gpu_is_computed_in_the_engines_thread(device: str, seconds: float) -> None:
+    clock = ManualClock()
+    engine = TimedEngine(clock, seconds, device)
+    async with batching(engine, clock) as batcher:
+        engine.release(ENOUGH)
+        for value in range(3):
+            await submit(batcher, value)
+    assert threading.get_ident() not in engine.threads
+
+
+async def test_nobody_is_computed_at_once_while_others_wait() -> None:
+    clock = ManualClock()
+    engine = TimedEngine(clock, 0.0001)
+    async with batching(engine, clock) as batcher:
+        engine.release()
+        await submit(batcher, 1)
+        many = ImageItem(
+            np.zeros((8, 2, 2, 1), np.uint8), np.empty((8, 0), np.int64), 0
+        )  # too much to hold up the loop
+        first = asyncio.ensure_future(batcher.submit(many, None))
+        await engine.entered()
+        await engine.entered()
+        second = submit(batcher, 2)
+        await asyncio.sleep(0)
+        assert batcher.queued == 1
+        engine.release(ENOUGH)
+        await asyncio.gather(first, second)
+    assert sizes(engine) == [1, 8, 1]
+    assert threading.get_ident() not in engine.threads

@@ -15,7 +15,7 @@ from server.config import Device, EngineName, PrecisionName
 from server.engine import onnxruntime, openvino
 from server.engine.base import Array, Engine
 from server.engine.compiled import CompiledEngine, Graph
-from server.engine.select import Choice, Probe, choices, fastest, forms, shortest
+from server.engine.select import Choice, Probe, Trial, by_speed, choices, forms, shortest
 from server.serving.loading import load
 from tests.bundle.folders import UNSEALED
 from tests.bundles import make_bundle, make_tensor_bundle
@@ -88,13 +88,13 @@ def test_only_forms_that_agree_often_enough_are_taken_by_themselves_the_most_exa
 ORT, OV = EngineName.ONNXRUNTIME, EngineName.OPENVINO
 
 
-def test_one_thread_is_tried_before_all_and_onnx_runtime_before_openvino(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("flags", "engines"), [("fma avx2", [ORT]), ("avx2 avx512f", [ORT, OV])])
+def test_onnx_runtime_is_tried_first_and_openvino_only_where_it_may_win(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str, engines: list[EngineName]
 ) -> None:
-    monkeypatch.setattr("server.config.available_cores", lambda: 2)
-    wanted = replace(settings(tmp_path), engine=EngineName.AUTO, threads=0)
-    expected = [Choice(ORT, "fp32", 1), Choice(ORT, "fp32", 2), Choice(OV, "fp32", 2)]
-    assert choices(precisions(), wanted) == expected
+    monkeypatch.setattr("server.engine.select.processor_flags", lambda: frozenset(flags.split()))
+    wanted = replace(settings(tmp_path), engine=EngineName.AUTO, threads=2)
+    assert choices(precisions(), wanted) == [Choice(engine, "fp32", 2) for engine in engines]
 
 
 @pytest.mark.parametrize("engine", [ORT, OV])
@@ -103,31 +103,67 @@ def test_an_engine_and_threads_that_are_asked_for_are_the_only_choice(tmp_path: 
     assert choices(precisions(), wanted) == [Choice(engine, "fp32", 3)]
 
 
-CHOICES = [Choice(ORT, "fp32", 1), Choice(ORT, "fp32", 2), Choice(OV, "fp32", 2)]
+IDLE = CompiledEngine("idle", "fp32", "cpu", (), [Graph((), frozenset(), lambda _feeds, _wanted: [])])
+ORT_2, OV_2, INT8_2 = Choice(ORT, "fp32", 2), Choice(OV, "fp32", 2), Choice(ORT, "int8", 2)
+ORT_1, OV_1 = replace(ORT_2, threads=1), replace(OV_2, threads=1)
 
 
 @pytest.mark.parametrize(
-    ("milliseconds", "taken"),
+    ("milliseconds", "order"),
     [
-        ([0.2], 0),  # tiny: nothing else is even tried
-        ([40, 21, 25], 1),
-        ([40, 21, 7], 2),
-        ([40, 38, 39], 0),  # hardly faster is not worth it
+        ({ORT_2: 21, OV_2: 25, INT8_2: 30}, [ORT_2, OV_2, INT8_2]),
+        ({ORT_2: 21, OV_2: 7, INT8_2: 30}, [OV_2, ORT_2, INT8_2]),
+        ({ORT_2: 21, OV_2: 20, INT8_2: 20}, [ORT_2, OV_2, INT8_2]),  # hardly faster is not worth it
+        ({ORT_2: 1.8, ORT_1: 1.9, OV_2: 1.8, OV_1: 3, INT8_2: 9}, [ORT_1, OV_2, INT8_2]),
+        ({ORT_2: 0.2, ORT_1: 0.2}, [ORT_1]),  # tiny: nothing else is even tried
     ],
 )
-def test_the_fastest_choice_is_taken(milliseconds: list[float], taken: int) -> None:
-    assert fastest(CHOICES, lambda choice: milliseconds[CHOICES.index(choice)] / 1e3) == CHOICES[taken]
+def test_the_fastest_comes_first_and_small_ones_on_one_thread(
+    milliseconds: dict[Choice, float], order: list[Choice]
+) -> None:
+    def trial(choice: Choice) -> Trial:
+        return Trial(choice, IDLE, milliseconds[choice] / 1e3)
+
+    found = by_speed([ORT_2, OV_2, INT8_2], trial, any_threads=True)
+    assert [each.choice for each in found] == order
 
 
-def test_an_only_choice_is_not_measured() -> None:
-    def measured(choice: Choice) -> float:
-        raise AssertionError(f"{choice} was measured")
+def test_threads_that_were_asked_for_are_not_changed() -> None:
+    def trial(choice: Choice) -> Trial:
+        return Trial(choice, IDLE, 1e-4)
 
-    assert fastest(CHOICES[1:2], measured) == CHOICES[1]
+    (found,) = by_speed([ORT_2], trial, any_threads=False)
+    assert found.choice == ORT_2
+
+
+def test_when_the_fastest_gives_other_answers_the_next_one_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, build = make_bundle(tmp_path / "m/1"), openvino.build
+
+    def off_by_much(graphs: Sequence[Path], precision: str, threads: int) -> CompiledEngine:
+        right = build(graphs, precision, threads)
+
+        def wrong(graph: Graph) -> Graph:
+            return replace(
+                graph,
+                run=lambda feeds, wanted: [
+                    np.asarray(answer, np.float32) + np.float32(0.1) for answer in graph.run(feeds, wanted)
+                ],
+            )
+
+        return replace(right, graphs=[wrong(graph) for graph in right.graphs])
+
+    seconds = {"onnxruntime": 0.02, "openvino": 0.01}
+    monkeypatch.setattr("server.engine.select.processor_flags", lambda: frozenset({"avx512f"}))
+    monkeypatch.setattr("server.engine.select.shortest", lambda engine, *_: seconds[engine.name])
+    monkeypatch.setattr("server.engine.openvino.build", off_by_much)
+    assert load(folder, replace(settings(tmp_path), engine=EngineName.AUTO)).engine.name == "onnxruntime"
+    with pytest.raises(BundleError, match="golden check"):
+        load(folder, replace(settings(tmp_path), engine=EngineName.OPENVINO))
 
 
 def test_the_first_run_is_not_measured_and_the_shortest_counts() -> None:
-    ticks = iter([0.0, 5.0, 10.0, 12.0, 20.0, 23.0])
+    ticks = iter([0.0, 0.005, 0.010, 0.012, 0.020, 0.023])
 
-    idle = CompiledEngine("idle", "fp32", "cpu", (), [Graph((), frozenset(), lambda _feeds, _wanted: [])])
-    assert shortest(idle, Probe({}, []), lambda: next(ticks)) == 2.0
+    assert shortest(IDLE, Probe({}, []), lambda: next(ticks)) == pytest.approx(0.002)

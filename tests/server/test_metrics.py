@@ -1,7 +1,16 @@
 """What is counted for what happened."""
 
-from server.events import BatchDone, ImageAnswered, ImagesFailed, ModelChanged, ModelState, RequestDone, Timings
+from server.events import (
+    BatchDone,
+    ImagesAnswered,
+    ImagesFailed,
+    ModelChanged,
+    ModelState,
+    RequestDone,
+    Timings,
+)
 from server.metrics import Metrics
+from tests.server.gated import metered
 
 
 def page(metrics: Metrics) -> list[str]:
@@ -10,8 +19,8 @@ def page(metrics: Metrics) -> list[str]:
 
 
 def test_an_answered_image_is_counted_once_and_timed_in_every_stage() -> None:
-    metrics = Metrics()
-    metrics.on_event(ImageAnswered("cats", "1", Timings(0.001, 0.002, 0.003, 0.004, 0.011, 8), "tabby", 0.97))
+    events, metrics = metered()
+    events.emit(ImagesAnswered("cats", "1", Timings(0.001, 0.002, 0.003, 0.004, 0.011, 8), ("tabby",), (0.97,)))
     lines = page(metrics)
     assert 'seethrough_images_total{model="cats",outcome="ok",version="1"} 1.0' in lines
     assert 'seethrough_predictions_total{label="tabby",model="cats",version="1"} 1.0' in lines
@@ -22,15 +31,15 @@ def test_an_answered_image_is_counted_once_and_timed_in_every_stage() -> None:
 
 
 def test_images_without_an_answer_are_counted_by_what_became_of_them() -> None:
-    metrics = Metrics()
-    metrics.on_event(ImagesFailed("cats", "1", "shed", 5))
+    events, metrics = metered()
+    events.emit(ImagesFailed("cats", "1", "shed", 5))
     assert 'seethrough_images_total{model="cats",outcome="shed",version="1"} 5.0' in page(metrics)
 
 
 def test_calls_are_counted_by_code_and_batches_by_size() -> None:
-    metrics = Metrics()
-    metrics.on_event(RequestDone("cats", "1", "Classify", "NOT_FOUND"))
-    metrics.on_event(BatchDone("cats", "1", 6, 0.1))
+    events, metrics = metered()
+    events.emit(RequestDone("cats", "1", "Classify", "NOT_FOUND"))
+    events.emit(BatchDone("cats", "1", 6, 0.1))
     lines = page(metrics)
     assert 'seethrough_requests_total{code="NOT_FOUND",model="cats",rpc="Classify",version="1"} 1.0' in lines
     assert 'seethrough_batch_images_bucket{le="4.0",model="cats",version="1"} 0.0' in lines
@@ -38,15 +47,15 @@ def test_calls_are_counted_by_code_and_batches_by_size() -> None:
 
 
 def test_gauges_are_those_of_the_moment() -> None:
-    lines = page(Metrics())
+    lines = page(metered()[1])
     assert "seethrough_inflight_images 3.0" in lines
     assert 'seethrough_queue_images{model="cats",version="1"} 2.0' in lines
 
 
 def test_a_version_is_in_one_state_at_a_time() -> None:
-    metrics = Metrics()
-    metrics.on_event(ModelChanged("cats", "1", ModelState.LOADING))
-    metrics.on_event(ModelChanged("cats", "1", ModelState.REFUSED, "flipped"))
+    events, metrics = metered()
+    events.emit(ModelChanged("cats", "1", ModelState.LOADING))
+    events.emit(ModelChanged("cats", "1", ModelState.REFUSED, "flipped"))
     lines = page(metrics)
     assert 'seethrough_model_state{model="cats",state="loading",version="1"} 0.0' in lines
     assert 'seethrough_model_state{model="cats",state="refused",version="1"} 1.0' in lines

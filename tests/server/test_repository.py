@@ -126,7 +126,7 @@ async def test_unloading_finishes_what_the_model_has(tmp_path: Path) -> None:
     async with repository(tmp_path) as loaded:
         served = loaded.resolve("m", 1)
         assert isinstance(served, ServedClassifier)
-        image = ImageItem(np.zeros((12, 16, 3), np.uint8), (), 0)
+        image = ImageItem(np.zeros((12, 16, 3), np.uint8)[np.newaxis], np.empty((1, 0), np.int64), 0)
         answers = [asyncio.ensure_future(served.batcher.submit(image, None)) for _ in range(5)]
         await asyncio.sleep(0)
         await loaded.unload("m")

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from server.errors import DeadlineError, InvalidRequestError, OverloadedError, ServerError
-from server.events import Event, Events, ImagesFailed
+from server.events import Events, ImagesFailed
 from server.serving.admission import Admission
 from server.serving.jobs import ClassifyJob, RunningTensors, TensorJob
 from server.serving.service import Serving
@@ -106,8 +106,8 @@ async def test_a_picture_for_a_model_that_takes_none_is_refused(tmp_path: Path) 
 async def test_rows_without_an_answer_are_counted(
     tmp_path: Path, asked: TensorJob, outcome: str, error: type[ServerError]
 ) -> None:
-    events, seen = Events(), list[Event]()
-    events.subscribe(seen.append)
+    events, seen = Events(), list[ImagesFailed]()
+    events.subscribe(ImagesFailed, seen.append)
     async with serving(tmp_path, events) as service:
         others = asyncio.ensure_future(service.infer(job(inputs(32))))
         await asyncio.sleep(0)
@@ -115,7 +115,7 @@ async def test_rows_without_an_answer_are_counted(
             await service.infer(asked)
         await others
     rows = len(asked.inputs["x"])
-    assert [(event.outcome, event.images) for event in seen if isinstance(event, ImagesFailed)] == [(outcome, rows)]
+    assert [(event.outcome, event.images) for event in seen] == [(outcome, rows)]
 
 
 async def test_what_a_model_takes_and_gives_can_be_asked(tmp_path: Path) -> None:

@@ -1,13 +1,13 @@
 """inference.GRPCInferenceService: convert, call, convert."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import TypeVar
 
 from proto import open_inference_pb2 as pb
 from proto import open_inference_pb2_grpc as rpc
 from server.errors import InvalidRequestError, ServerError
-from server.transport import grpc_calls
+from server.transport import grpc_calls, timings
 from server.transport.calls import Calls
 from server.transport.grpc_calls import Context
 from server.transport.grpc_streams import Streams
@@ -133,7 +133,7 @@ class InferenceService(rpc.GRPCInferenceServiceServicer):
 
     async def _infer(
         self, rpc_name: str, request: pb.ModelInferRequest, request_id: str, deadline: float | None
-    ) -> tuple[pb.ModelInferResponse, Mapping[str, float]]:
+    ) -> tuple[pb.ModelInferResponse, timings.Seconds]:
         """The answer, raw when the request was, and the seconds that it took by stage. Raises ServerError only.
 
         Triton's clients write and read raw contents only; those made for KServe's specification, and people with grpcurl,

@@ -4,18 +4,19 @@ Names, versions and tensors are checked here and in the modules below; a transpo
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from server import __version__
-from server.errors import InvalidImageError, InvalidRequestError, ModelNotFoundError, UnavailableError
-from server.events import Events, ModelState
-from server.serving.jobs import ModelStatus, Running, RunningTensors
+from server.errors import InvalidImageError, InvalidRequestError, ModelNotFoundError
+from server.events import ModelState
+from server.serving.jobs import ModelStatus, PixelsJob, Running, RunningTensors, TensorAnswer
 from server.serving.service import Serving
+from server.tally import Tally
 from server.transport import timings
 from server.transport.calls import Calls
 from server.transport.v2 import describe, parameters, requests, responses
 from server.transport.v2.requests import Frame
-from server.transport.v2.statistics import Statistics, VersionStatistics
+from server.transport.v2.statistics import VersionStatistics, statistics
 from server.transport.v2.tensors import shown
 from server.transport.v2.values import IndexEntry, InferRequest, InferResponse, ModelMetadata
 
@@ -35,13 +36,12 @@ _STATES = {ModelState.SERVING: "READY", ModelState.LOADING: "LOADING"}
 class OpenInference:
     """The protocol over a Serving. Every method that takes a model raises ServerErrors only."""
 
-    def __init__(self, serving: Serving, calls: Calls, events: Events, is_ready: Callable[[], bool]) -> None:
+    def __init__(self, serving: Serving, calls: Calls, tally: Tally, is_ready: Callable[[], bool]) -> None:
         """`is_ready` tells whether the server wants traffic."""
         self._serving = serving
         self._calls = calls
         self._is_ready = is_ready
-        self._statistics = Statistics()
-        events.subscribe(self._statistics.on_event)
+        self._tally = tally
 
     def server_metadata(self) -> tuple[str, str, tuple[str, ...]]:
         """Name and version of the server, and the extensions that it has."""
@@ -75,7 +75,7 @@ class OpenInference:
                     self._in_service(name, version)
                 served = (each for each in self._serving.models() if each.running is not None)
                 found = [each for each in served if name in ("", each.name)]
-            return [self._statistics.of(each.name, str(each.version)) for each in found]
+            return [statistics(self._tally.of(each.name, str(each.version))) for each in found]
 
     async def infer(
         self, request: InferRequest, rpc: str, request_id: str, received: float, deadline: float | None
@@ -84,8 +84,9 @@ class OpenInference:
         with self._calls.counted(rpc, request.model, version_to_count(request.version), request_id):
             parameters.check_priority(request.parameters)
             deadline = parameters.shortened(deadline, received, request.parameters)
-            _, running = self._in_service(request.model, request.version)
-            frame = Frame(_number(request.version), request_id, received, deadline, self._serving.max_images)
+            version = _number(request.version)
+            running = self._running(request.model, version)
+            frame = Frame(version, request_id, received, deadline, self._serving.max_images)
             if isinstance(running, RunningTensors):
                 return await self._infer_tensors(request, running, frame)
             return await self._classify(request, running, frame)
@@ -110,7 +111,9 @@ class OpenInference:
             await self._serving.unload(name)
 
     async def _classify(self, request: InferRequest, running: Running, frame: Frame) -> InferResponse:
-        job = requests.classify_job(request, running, frame)
+        job = requests.classifier_job(request, running, frame)
+        if isinstance(job, PixelsJob):
+            return _response(request, await self._serving.classify_pixels(job), running.labels)
         try:
             classification = await self._serving.classify(job)
         except InvalidImageError as error:  # no image got an answer: the first one's reason
@@ -125,24 +128,28 @@ class OpenInference:
         )
 
     async def _infer_tensors(self, request: InferRequest, running: RunningTensors, frame: Frame) -> InferResponse:
-        answer = await self._serving.infer(requests.tensor_job(request, running, frame))
-        return InferResponse(
-            model=answer.model,
-            version=str(answer.version),
-            id=request.id,
-            outputs=responses.outputs(answer.outputs, request.outputs, ()),
-            timings=timings.of_call([answer.timings]),
-        )
+        return _response(request, await self._serving.infer(requests.tensor_job(request, running, frame)), ())
 
-    def _in_service(self, name: str, version: str) -> tuple[ModelStatus, Running | RunningTensors]:
-        """Raises ModelNotFoundError, UnavailableError with the reason, or InvalidRequestError for a malformed version."""
+    def _running(self, name: str, version: int | None) -> Running | RunningTensors:
+        """Raises ModelNotFoundError, or UnavailableError with the reason."""
         if not name:
             raise InvalidRequestError("the model's name is empty; the repository's index tells which models there are")
-        status = self._serving.model(name, _number(version))
-        if status.running is None:
-            reason = f": {status.reason}" if status.reason else ""
-            raise UnavailableError(f"model {name!r} version {status.version} is {status.state}{reason}")
-        return status, status.running
+        return self._serving.running(name, version)
+
+    def _in_service(self, name: str, version: str) -> tuple[ModelStatus, Running | RunningTensors]:
+        number = _number(version)
+        running = self._running(name, number)
+        return self._serving.model(name, number), running
+
+
+def _response(request: InferRequest, answer: TensorAnswer, labels: Sequence[str]) -> InferResponse:
+    return InferResponse(
+        model=answer.model,
+        version=str(answer.version),
+        id=request.id,
+        outputs=responses.outputs(answer.outputs, request.outputs, labels),
+        timings=answer.timings.by_stage(),
+    )
 
 
 def _number(version: str) -> int | None:

@@ -1,9 +1,11 @@
 """Requests of the protocol as jobs of the serving layer: every check that needs the model, and the conversion."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
+from typing import Any
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from server.errors import InvalidRequestError
@@ -14,9 +16,9 @@ from server.serving.jobs import (
     EncodedImage,
     Explain,
     HeatmapFormat,
+    PixelsJob,
     Question,
     Rank,
-    RawImage,
     Running,
     RunningTensors,
     TensorJob,
@@ -25,13 +27,12 @@ from server.transport.v2 import describe, parameters, tensors
 from server.transport.v2.describe import HEATMAPS, IMAGE, PIXELS, TARGETS, Tensors
 from server.transport.v2.values import InferRequest, InputTensor, RequestedOutput
 
-Arrays = Mapping[str, NDArray[np.generic]]
+Array = NDArray[np.generic]
 
-_TOP_CLASS = (Rank(0),)
+_TOP_CLASS = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(Struct, frozen=True):
     """What a job has beside its tensors. `received` and `deadline` are seconds on the server's clock; `max_items` is the most
     items that the server admits in one request."""
 
@@ -42,21 +43,52 @@ class Frame:
     max_items: int
 
 
-def classify_job(request: InferRequest, running: Running, frame: Frame) -> ClassifyJob:
-    """The request as a job for a classifier. Raises InvalidRequestError naming what is wrong, and what would be right."""
+def classifier_job(request: InferRequest, running: Running, frame: Frame) -> PixelsJob | ClassifyJob:
+    """The request as a job for a classifier, by what it brings: pixels in the model's shape or encoded pictures.
+
+    Raises InvalidRequestError naming what is wrong, and what would be right.
+    """
     inputs, outputs = describe.signature(running)
     arrays = _arrays(request.inputs, inputs, frame.max_items)
     wanted = wanted_outputs(request.outputs, outputs)
     if (PIXELS in arrays) == (IMAGE in arrays):
         raise InvalidRequestError("inputs: send either `pixels` or `image`, exactly one of the two")
-    tensors.batch_size(arrays.items())
-    images = _raw_images(arrays[PIXELS]) if PIXELS in arrays else _encoded_images(arrays[IMAGE])
-    explained = HEATMAPS in wanted if wanted else TARGETS in arrays
-    explains = _explains(request, running, arrays, len(images)) if explained else [None] * len(images)
+    rows = tensors.batch_size(arrays)
+    targets, method = None, ""
+    if HEATMAPS in wanted if wanted else TARGETS in arrays:
+        targets, method = _targets(arrays, rows, running), parameters.method(request.parameters, running.explanations)
+    if PIXELS in arrays:
+        return _pixels_job(request, frame, arrays[PIXELS], targets, method)
+    return _classify_job(request, frame, arrays[IMAGE], targets, method)
+
+
+def _pixels_job(
+    request: InferRequest, frame: Frame, pixels: NDArray[Any], targets: NDArray[np.int64] | None, method: str
+) -> PixelsJob:
+    return PixelsJob(
+        model=request.model,
+        version=frame.version,
+        pixels=pixels,
+        targets=targets,
+        method=method,
+        request_id=frame.request_id,
+        received=frame.received,
+        deadline=frame.deadline,
+    )
+
+
+def _classify_job(
+    request: InferRequest, frame: Frame, images: NDArray[Any], targets: NDArray[np.int64] | None, method: str
+) -> ClassifyJob:
+    """One question for each picture: they are decoded, and may meet other callers' pictures, one by one."""
+    explains: Iterable[Explain | None] = repeat(None)
+    if targets is not None:
+        rows: list[list[int]] = targets.tolist()
+        explains = [Explain(tuple(map(_target, row)), HeatmapFormat.GRID, method) for row in rows]
     return ClassifyJob(
         model=request.model,
         version=frame.version,
-        questions=tuple(map(Question, images, explains)),
+        questions=tuple(map(Question, map(EncodedImage, images.ravel().tolist()), explains)),
         top_k=1,
         request_id=frame.request_id,
         received=frame.received,
@@ -70,11 +102,11 @@ def tensor_job(request: InferRequest, running: RunningTensors, frame: Frame) -> 
     arrays = _arrays(request.inputs, inputs, frame.max_items)
     if missing := [each.name for each in inputs if each.name not in arrays]:
         raise InvalidRequestError(f"inputs: {', '.join(missing)} missing; the model takes {_named(inputs)}")
-    tensors.batch_size(arrays.items())
+    tensors.batch_size(arrays)
     return TensorJob(
         model=request.model,
         version=frame.version,
-        inputs=dict(arrays),
+        inputs=arrays,
         outputs=wanted_outputs(request.outputs, outputs),
         request_id=frame.request_id,
         received=frame.received,
@@ -98,12 +130,12 @@ def wanted_outputs(requested: Sequence[RequestedOutput], outputs: Tensors) -> tu
     return names
 
 
-def _arrays(given: Sequence[InputTensor], inputs: Tensors, max_items: int) -> Arrays:
+def _arrays(given: Sequence[InputTensor], inputs: Tensors, max_items: int) -> dict[str, Array]:
     """The inputs by name. Raises InvalidRequestError for none at all, for unknown and repeated ones, and for bad tensors."""
     if not given:
         raise InvalidRequestError(f"inputs: the request has none; the model takes {_named(inputs)}")
     known = {each.name: each for each in inputs}
-    arrays: dict[str, NDArray[np.generic]] = {}
+    arrays: dict[str, Array] = {}
     for tensor in given:
         if tensor.name not in known:
             raise InvalidRequestError(f"inputs: no {tensors.shown(tensor.name)}; the model takes {_named(inputs)}")
@@ -122,34 +154,22 @@ def _check_batch(tensor: InputTensor, most: int) -> None:
         )
 
 
-def _raw_images(pixels: NDArray[np.generic]) -> list[EncodedImage | RawImage]:
-    """One image for each row of `pixels`, uint8 [n, H, W, C]: views, not copies."""
-    height, width, channels = pixels.shape[1:]
-    return [RawImage((height, width, channels), row.data) for row in pixels.reshape(len(pixels), -1)]
-
-
-def _encoded_images(elements: NDArray[np.generic]) -> list[EncodedImage | RawImage]:
-    return [EncodedImage(element) for element in elements.ravel().tolist()]
-
-
-def _explains(request: InferRequest, running: Running, arrays: Arrays, images: int) -> list[Explain | None]:
-    """What to explain of each image: its row of `targets`, without that input its top class."""
-    method = parameters.method(request.parameters, running.explanations)
-    if TARGETS not in arrays:
-        return [Explain(_TOP_CLASS, HeatmapFormat.GRID, method)] * images
-    targets, classes = arrays[TARGETS], len(running.labels)
+def _targets(arrays: Mapping[str, Array], rows: int, running: Running) -> NDArray[np.int64]:
+    """The classes to explain of each picture, int64 [rows, M]: those that came, or else the top class."""
+    given = arrays.get(TARGETS)
+    if given is None:
+        return np.full((rows, 1), _TOP_CLASS, np.int64)
+    targets, classes = given.astype(np.int64, copy=False), len(running.labels)
     if targets.shape[1] > MAX_TARGETS:
         raise InvalidRequestError(
             f"input 'targets': {targets.shape[1]} classes for each image; the server explains at most {MAX_TARGETS}"
         )
-    rows: list[list[int]] = targets.tolist()
-    for target in (target for row in rows for target in row):
-        if not -classes <= target < classes:
-            raise InvalidRequestError(
-                f"input 'targets': {target} of a model with {classes} classes; a class is 0 to {classes - 1}, the class "
-                f"ranked r-th is -1-r, down to {-classes}"
-            )
-    return [Explain(tuple(map(_target, row)), HeatmapFormat.GRID, method) for row in rows]
+    if len(wrong := targets[(targets < -classes) | (targets >= classes)]):
+        raise InvalidRequestError(
+            f"input 'targets': {wrong[0]} of a model with {classes} classes; a class is 0 to {classes - 1}, the class "
+            f"ranked r-th is -1-r, down to {-classes}"
+        )
+    return targets
 
 
 def _target(code: int) -> ClassIndex | Rank:

@@ -1,16 +1,12 @@
 """What each version has done since the server started, in the terms of Triton's statistics extension.
 
-A subscriber of the events, as the metrics are. Every image counts as a request of its own, because it travels alone: it is
-decoded, queued and answered by itself whatever call it came with; rows for a model without images travel together and are
-one request. Decoding is Triton's `compute_input`, drawing heatmaps its `compute_output`.
+What travelled together is one request: the rows of a tensor, or one encoded picture, which is decoded and queued by itself whatever
+call it came with. Decoding is Triton's `compute_input`, drawing heatmaps its `compute_output`.
 """
 
-import threading
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from server.events import BatchDone, Event, ImageAnswered, ImagesFailed, TensorsAnswered, Timings
+from server.tally import VersionTally
 
 
 @dataclass
@@ -19,11 +15,6 @@ class Duration:
 
     count: int = 0
     nanoseconds: int = 0
-
-    def add(self, seconds: float) -> None:
-        """Once more."""
-        self.count += 1
-        self.nanoseconds += round(seconds * 1e9)
 
 
 @dataclass
@@ -44,41 +35,24 @@ class VersionStatistics:
     batches: dict[int, Duration] = field(default_factory=dict)
 
 
-class Statistics:
-    """Subscribes to events as `on_event`."""
+def statistics(of: VersionTally) -> VersionStatistics:
+    """The statistics of a version."""
+    decode, queue, infer, render, total = (Duration(of.answers, _ns(seconds)) for seconds in of.answer_seconds)
+    return VersionStatistics(
+        name=of.model,
+        version=of.version,
+        last_inference_ms=round(of.last_answer * 1000),
+        inferences=of.images["ok"],
+        executions=sum(runs.count for runs in of.runs.values()),
+        failed=sum(count for outcome, count in of.images.items() if outcome != "ok"),
+        success=total,
+        queue=queue,
+        compute_input=decode,
+        compute_infer=infer,
+        compute_output=render,
+        batches={rows: Duration(runs.count, _ns(runs.seconds)) for rows, runs in of.runs.items()},
+    )
 
-    def __init__(self, unix_time: Callable[[], float] = time.time) -> None:
-        self._unix_time = unix_time
-        self._versions: dict[tuple[str, str], VersionStatistics] = {}
-        self._lock = threading.Lock()  # batches are told of by the engines' threads
 
-    def of(self, name: str, version: str) -> VersionStatistics:
-        """The statistics of a version, all zero when it has done nothing yet."""
-        return self._versions.get((name, version)) or VersionStatistics(name, version)
-
-    def on_event(self, event: Event) -> None:
-        """Counts an event; safe from every thread."""
-        if not isinstance(event, ImageAnswered | TensorsAnswered | ImagesFailed | BatchDone):
-            return
-        with self._lock:
-            key = (event.model, event.version)
-            of = self._versions.setdefault(key, VersionStatistics(*key))
-            match event:
-                case ImageAnswered():
-                    self._answered(of, event.timings, 1)
-                case TensorsAnswered():
-                    self._answered(of, event.timings, event.rows)
-                case ImagesFailed():
-                    of.failed += event.images
-                case BatchDone():
-                    of.executions += 1
-                    of.batches.setdefault(event.images, Duration()).add(event.seconds)
-
-    def _answered(self, of: VersionStatistics, timings: Timings, items: int) -> None:
-        of.inferences += items
-        of.last_inference_ms = round(self._unix_time() * 1000)
-        of.success.add(timings.total_seconds)
-        of.queue.add(timings.queue_seconds)
-        of.compute_input.add(timings.decode_seconds)
-        of.compute_infer.add(timings.infer_seconds)
-        of.compute_output.add(timings.render_seconds)
+def _ns(seconds: float) -> int:
+    return round(seconds * 1e9)

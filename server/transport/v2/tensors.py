@@ -6,7 +6,7 @@ bytes is refused by arithmetic alone. Raw contents stay where they are: the arra
 
 import math
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,9 +53,9 @@ def shown(text: str) -> str:
     return repr(text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}...")
 
 
-def batch_size(arrays: Iterable[tuple[str, NDArray[np.generic]]]) -> int:
+def batch_size(arrays: Mapping[str, NDArray[np.generic]]) -> int:
     """How many items the named inputs hold: their first axis. Raises InvalidRequestError when they disagree."""
-    (first, one), *others = arrays
+    (first, one), *others = arrays.items()
     for name, other in others:
         if len(other) != len(one):
             raise InvalidRequestError(

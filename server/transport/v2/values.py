@@ -1,9 +1,9 @@
 """The protocol's messages as plain values: what a transport reads from the wire, and what it writes there."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
+from msgspec import Struct, field
 from numpy.typing import NDArray
 
 Parameter = bool | int | float | str
@@ -26,8 +26,7 @@ DATATYPES: Mapping[str, np.dtype[np.generic]] = {
 BYTES = "BYTES"
 
 
-@dataclass(frozen=True, slots=True)
-class InputTensor:
+class InputTensor(Struct, frozen=True):
     """A tensor of a request, not checked yet. Exactly one of `raw` and `values` is what came; both None: nothing did.
 
     raw      row-major, little-endian; for BYTES each element behind its length as a 4-byte little-endian number
@@ -41,16 +40,14 @@ class InputTensor:
     values: Sequence[object] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RequestedOutput:
+class RequestedOutput(Struct, frozen=True):
     """An output that a request names. `classification` k > 0 asks for its k highest elements as "score:index:label"."""
 
     name: str
     classification: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class InferRequest:
+class InferRequest(Struct, frozen=True):
     """An inference request. `version` and `id` may be empty; without `outputs` the server chooses."""
 
     model: str
@@ -61,8 +58,7 @@ class InferRequest:
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class OutputTensor:
+class OutputTensor(Struct, frozen=True):
     """A tensor of an answer: an array of one of DATATYPES, or for BYTES an object array of bytes."""
 
     name: str
@@ -70,19 +66,17 @@ class OutputTensor:
     data: NDArray[np.generic]
 
 
-@dataclass(frozen=True, slots=True)
-class InferResponse:
-    """The answer to an inference request; `timings` in seconds by stage (decode, queue, infer, total)."""
+class InferResponse(Struct, frozen=True):
+    """The answer to an inference request; `timings` in seconds by stage, in the order of STAGES."""
 
     model: str
     version: str
     id: str
     outputs: Sequence[OutputTensor]
-    timings: Mapping[str, float]
+    timings: Sequence[float]
 
 
-@dataclass(frozen=True, slots=True)
-class TensorMetadata:
+class TensorMetadata(Struct, frozen=True):
     """An input or output in a model's metadata; -1 is a size that varies. `optional` inputs may be left out."""
 
     name: str
@@ -91,8 +85,7 @@ class TensorMetadata:
     optional: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ModelMetadata:
+class ModelMetadata(Struct, frozen=True):
     """Answer to ModelMetadata, and what ModelConfig needs beside it."""
 
     name: str
@@ -104,8 +97,7 @@ class ModelMetadata:
     labels: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class IndexEntry:
+class IndexEntry(Struct, frozen=True):
     """A version in the repository's index; `state` is one of READY, LOADING, UNAVAILABLE."""
 
     name: str

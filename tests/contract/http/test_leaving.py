@@ -11,7 +11,7 @@ from server.transport import http
 from server.transport.calls import Calls
 from server.transport.http.application import Application
 from server.transport.v2.inference import OpenInference
-from tests.server.gated import HEIGHT, MODEL, WIDTH, Gated, gated_serving, until, until_admitted
+from tests.server.gated import HEIGHT, MODEL, WIDTH, Gated, counting, gated_serving, until, until_admitted
 
 INFER = f"/v2/models/{MODEL}/infer"
 
@@ -32,7 +32,7 @@ async def no_metrics() -> tuple[bytes, str]:
 async def over_http(gated: Gated) -> AsyncIterator[Port]:
     """The real HTTP server over `gated`, on a socket of this machine."""
     calls = Calls(gated.bus, gated.serving.known)
-    inference = OpenInference(gated.serving, calls, gated.bus, lambda: True)
+    inference = OpenInference(gated.serving, calls, counting(gated.bus), lambda: True)
     probes = http.Probes(no_metrics, lambda: "")
     app = http.build(gated.serving, inference, calls, probes, gated.clock, 1 << 20)
     server, socket = http.HttpServer(app), http.bind("127.0.0.1", 0)

@@ -6,16 +6,16 @@ from prometheus_client.parser import text_string_to_metric_families
 from server import families, metrics_pages
 from server.events import BatchDone, ModelChanged, ModelState, RequestDone
 from server.families import Family
-from server.metrics import Metrics
+from tests.server.gated import metered
 
 
 def told(calls: int, batch: int, inflight: int, queued: int) -> list[Family]:
     """What a process tells, after its way as JSON."""
-    metrics = Metrics()
-    metrics.on_event(ModelChanged("cats", "1", ModelState.SERVING, "", "onnxruntime", "fp32", "cpu"))
+    events, metrics = metered()
+    events.emit(ModelChanged("cats", "1", ModelState.SERVING, "", "onnxruntime", "fp32", "cpu"))
     for _ in range(calls):
-        metrics.on_event(RequestDone("cats", "1", "Classify", "OK"))
-    metrics.on_event(BatchDone("cats", "1", batch, 0.1))
+        events.emit(RequestDone("cats", "1", "Classify", "OK"))
+    events.emit(BatchDone("cats", "1", batch, 0.1))
     plain = metrics_pages.plain(metrics.families(inflight, [("cats", "1", queued)]))
     return msgspec.json.decode(msgspec.json.encode(plain), type=list[Family])
 
@@ -49,8 +49,8 @@ def test_what_a_process_counted_outlives_it_and_what_it_had_in_work_does_not() -
 
 
 def test_one_page_is_written_as_the_process_would_have_written_it() -> None:
-    metrics = Metrics()
-    metrics.on_event(RequestDone("cats", "1", "Classify", "OK"))
+    events, metrics = metered()
+    events.emit(RequestDone("cats", "1", "Classify", "OK"))
     own = text_string_to_metric_families(metrics.page(3, [])[0].decode())
     merged = text_string_to_metric_families("\n".join(lines(metrics_pages.plain(metrics.families(3, [])))) + "\n")
     assert [family.name for family in own] == [family.name for family in merged]

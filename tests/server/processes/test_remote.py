@@ -103,7 +103,7 @@ async def gated(models: Path) -> AsyncIterator[tuple[Pair, GatedEngine]]:
 
 
 def image(value: int = 0, *targets: int) -> ImageItem:
-    return ImageItem(np.full((SIDE, SIDE, 3), value, np.uint8), targets, 0)
+    return ImageItem(np.full((1, SIDE, SIDE, 3), value, np.uint8), np.array([targets], np.int64), 0)
 
 
 def asking(both: Pair, item: ImageItem, deadline: float | None = None) -> "asyncio.Task[Output[ImageResult]]":
@@ -112,13 +112,14 @@ def asking(both: Pair, item: ImageItem, deadline: float | None = None) -> "async
 
 async def test_answers_are_those_of_the_engine(tmp_path: Path) -> None:
     make_bundle(tmp_path / "m/1", seed=3)
-    pixels = np.random.default_rng(0).integers(0, 256, (20, 12, 16, 3), np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 12, 16, 3), np.uint8)
     async with pair(tmp_path) as both:
-        for each in pixels:
-            item = ImageItem(each, (-1, 0), 0)
-            here, there = [await model.batcher.submit(item, None) for model in (both.here(), both.there())]
-            np.testing.assert_array_equal(here.result.probabilities, there.result.probabilities)
-            np.testing.assert_array_equal(here.result.heatmaps, there.result.heatmaps)
+        for part in (pixels[:1], pixels[1:2], pixels[2:4], pixels[4:8]):
+            item = ImageItem(part, np.full((len(part), 2), [-1, 0]), 0)
+            here, there = [(await model.batcher.submit(item, None)).result for model in (both.here(), both.there())]
+            np.testing.assert_array_equal(here.probabilities, there.probabilities)
+            np.testing.assert_array_equal(here.heatmaps, there.heatmaps)
+            assert (here.tops, here.confidences) == (there.tops, there.confidences)
         assert both.here().running == both.there().running
 
 
@@ -143,8 +144,8 @@ async def test_images_of_several_callers_meet_in_one_batch_and_get_their_own_ans
         assert (await first).batch_rows == 1
         outputs = await asyncio.gather(*others)
     assert {output.batch_rows for output in outputs} == {3}
-    assert [round(float(output.result.probabilities[0]), 2) for output in outputs] == [0.2, 0.4, 1.0]
-    assert all(output.result.heatmaps.shape[0] == 1 for output in outputs)
+    assert [round(float(output.result.probabilities[0, 0]), 2) for output in outputs] == [0.2, 0.4, 1.0]
+    assert all(output.result.heatmaps.shape[1] == 1 for output in outputs)
 
 
 async def test_a_cancelled_caller_is_never_computed_and_gives_its_slot_back(tmp_path: Path) -> None:
@@ -209,7 +210,7 @@ async def test_the_end_of_the_engine_process_fails_what_it_had_and_the_next_one_
             while not both.store.is_serving("m"):  # noqa: ASYNC110  it connects by itself
                 await asyncio.sleep(0.001)
         engine.release(1000)
-        assert (await asking(both, image(255))).result.probabilities[0] == 1.0
+        assert (await asking(both, image(255))).result.probabilities[0, 0] == 1.0
 
 
 async def test_a_model_that_is_unloaded_and_loaded_again_uses_the_same_memory(tmp_path: Path) -> None:
