@@ -70,7 +70,12 @@ DecodeThreads = Annotated[
     int, typer.Option(help="Pictures decoded or drawn at the same time; 0 means one for each core.", min=0)
 ]
 MaxBatch = Annotated[
-    int, typer.Option(help="Most images in one run; larger favours throughput under load over latency.", min=1)
+    int,
+    typer.Option(
+        help="Most images in one run; 0 takes 32 on a GPU, and on CPUs as many of them as take a tenth of a second, where more would cost "
+        "memory and everyone's latency and bring nothing.",
+        min=0,
+    ),
 ]
 MaxInflightImages = Annotated[
     int, typer.Option(help="Images in work before callers are refused with RESOURCE_EXHAUSTED.", min=1)
@@ -119,7 +124,7 @@ def main(
     precision: PrecisionOption = PrecisionName.AUTO,
     threads: Threads = 0,
     decode_threads: DecodeThreads = 0,
-    max_batch: MaxBatch = 32,
+    max_batch: MaxBatch = 0,
     max_inflight_images: MaxInflightImages = 512,
     max_inflight_mib: MaxInflightMib = 256,
     max_request_mib: MaxRequestMib = 32,

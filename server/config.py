@@ -6,6 +6,8 @@ from enum import StrEnum
 from pathlib import Path
 
 MIB = 1 << 20
+# Most images in one run, where nothing else was asked for and larger batches pay.
+LARGEST_BATCH = 32
 
 
 class Device(StrEnum):
@@ -65,7 +67,7 @@ class Settings:
     precision: PrecisionName
     threads: int  # 0: as many as make the engine faster
     decode_threads: int
-    max_batch: int
+    max_batch: int  # 0: as many images as pay
     max_inflight_images: int
     max_inflight_bytes: int
     max_request_bytes: int

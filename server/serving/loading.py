@@ -30,6 +30,13 @@ class Loaded:
 
     manifest: Manifest | TensorManifest
     engine: Engine
+    max_batch: int  # rows in one run
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    engine: Engine
+    max_batch: int
 
 
 def load(folder: Path, settings: Settings) -> Loaded:
@@ -37,7 +44,7 @@ def load(folder: Path, settings: Settings) -> Loaded:
     with _timed("verify"):
         manifest = files.verify(folder)
     try:
-        engine = (
+        found = (
             _checked_tensors(folder, manifest, settings)
             if isinstance(manifest, TensorManifest)
             else _checked_classifier(folder, manifest, settings)
@@ -46,10 +53,10 @@ def load(folder: Path, settings: Settings) -> Loaded:
         raise
     except Exception as error:
         raise BundleError(f"the engine cannot run the model: {error}") from error
-    return Loaded(manifest, engine)
+    return Loaded(manifest, found.engine, found.max_batch)
 
 
-def _checked_classifier(folder: Path, manifest: Manifest, settings: Settings) -> Engine:
+def _checked_classifier(folder: Path, manifest: Manifest, settings: Settings) -> _Candidate:
     with _timed("read golden samples"):
         samples = golden.read(folder, manifest)
     plain: dict[str, Array] = {"pixels": samples.pixels}
@@ -73,7 +80,7 @@ def _checked_classifier(folder: Path, manifest: Manifest, settings: Settings) ->
     return _best(_by_speed(graphs, found, settings, Probe(_first(plain), ["probabilities"])), check)
 
 
-def _checked_tensors(folder: Path, manifest: TensorManifest, settings: Settings) -> Engine:
+def _checked_tensors(folder: Path, manifest: TensorManifest, settings: Settings) -> _Candidate:
     samples = golden.read_tensors(folder, manifest)
     wanted = [tensor.name for tensor in manifest.outputs]
 
@@ -89,7 +96,7 @@ def _checked_tensors(folder: Path, manifest: TensorManifest, settings: Settings)
 
 def _by_speed(
     graphs: Mapping[str, Sequence[Path]], found: Sequence[Choice], settings: Settings, probe: Probe
-) -> Iterator[Engine]:
+) -> Iterator[_Candidate]:
     """Engines with all their graphs, the fastest here first; `graphs` are those of each precision, the cheapest first."""
 
     def trial(choice: Choice) -> Trial:
@@ -104,21 +111,21 @@ def _by_speed(
         if more := graphs[tried.choice.precision][1:]:
             with _timed("build the explaining graph"):
                 engine = engine.joined(select.build(more, tried.choice, settings))
-        yield engine
+        yield _Candidate(engine, select.largest_batch(tried, settings))
 
 
-def _best(engines: Iterator[Engine], check: Callable[[Engine], None]) -> Engine:
+def _best(candidates: Iterator[_Candidate], check: Callable[[Engine], None]) -> _Candidate:
     """The first engine that gives the trained model's answers. Raises BundleError, the last one's, when none does."""
     refusal = BundleError("no engine runs it")
-    for engine in engines:
+    for candidate in candidates:
         try:
             with _timed("warm and check"):
-                check(engine)
+                check(candidate.engine)
         except BundleError as error:
-            log.warning("%s %s: %s", engine.name, engine.precision, error)
+            log.warning("%s %s: %s", candidate.engine.name, candidate.engine.precision, error)
             refusal = error
         else:
-            return engine
+            return candidate
     raise refusal
 
 

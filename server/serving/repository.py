@@ -118,7 +118,7 @@ class Repository(Catalogue):
         def on_batch(images: int, seconds: float) -> None:
             self._events.emit(BatchDone(name, str(version), images, seconds))
 
-        common = (self._settings.max_batch, self._clock, on_batch, f"{name}/{version}")
+        common = (loaded.max_batch, self._clock, on_batch, f"{name}/{version}")
         served = (name, version, engine, time.time(), fingerprint)
         if isinstance(loaded.manifest, TensorManifest):
             return ServedTensors(*served, loaded.manifest, Batcher(engine, Tensors(), *common))

@@ -15,7 +15,7 @@ from server.config import Device, EngineName, PrecisionName
 from server.engine import onnxruntime, openvino
 from server.engine.base import Array, Engine
 from server.engine.compiled import CompiledEngine, Graph
-from server.engine.select import Choice, Probe, Trial, by_speed, choices, forms, shortest
+from server.engine.select import Choice, Probe, Trial, by_speed, choices, forms, largest_batch, shortest
 from server.serving.loading import load
 from tests.bundle.folders import UNSEALED
 from tests.bundles import make_bundle, make_tensor_bundle
@@ -134,6 +134,17 @@ def test_threads_that_were_asked_for_are_not_changed() -> None:
 
     (found,) = by_speed([ORT_2], trial, any_threads=False)
     assert found.choice == ORT_2
+
+
+@pytest.mark.parametrize(
+    ("device", "milliseconds", "asked", "most"),
+    [("cpu", 0.2, 0, 32), ("cpu", 8, 0, 8), ("cpu", 200, 0, 4), ("cuda", 200, 0, 32), ("cpu", 200, 64, 64)],
+)
+def test_batches_on_a_cpu_are_as_large_as_pays_unless_asked_for(
+    tmp_path: Path, device: str, milliseconds: float, asked: int, most: int
+) -> None:
+    trial = Trial(ORT_2, replace(IDLE, device=device), milliseconds / 1e3)
+    assert largest_batch(trial, replace(settings(tmp_path), max_batch=asked)) == most
 
 
 def test_when_the_fastest_gives_other_answers_the_next_one_serves(

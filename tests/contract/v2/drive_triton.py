@@ -232,12 +232,16 @@ def stream(client: Any) -> Any:
     ]
 
 
+def slow_pictures() -> list[Any]:
+    """Pictures that take some milliseconds to decode, longer than the grain of gRPC's deadlines."""
+    return [tensor("image", np.array([png(np.zeros((990, 1000, 3), np.uint8))] * 8, np.object_), "BYTES")]
+
+
 @case
 def cancellation(client: Any) -> Any:
     """A picture that takes some time to decode, given up at once; then a question to see that all is well."""
     answers: queue.Queue[Any] = queue.Queue()
-    large = tensor("image", np.array([png(np.zeros((990, 1000, 3), np.uint8))] * 8, np.object_), "BYTES")
-    call = client.async_infer("shapes", [large], callback=lambda result, error: answers.put((result, error)))
+    call = client.async_infer("shapes", slow_pictures(), callback=lambda result, error: answers.put((result, error)))
     call.cancel()
     _, error = answers.get(timeout=30)
     return {"cancelled": str(error.status()), "afterwards": refusal(lambda: client.infer("shapes", an_image()))}
@@ -246,7 +250,7 @@ def cancellation(client: Any) -> Any:
 @case
 def timeouts(client: Any) -> Any:
     return {
-        "the client's": refusal(lambda: client.infer("shapes", an_image(), client_timeout=1e-6))[0],
+        "the client's": refusal(lambda: client.infer("shapes", slow_pictures(), client_timeout=1e-6))[0],
         "the request's": refusal(lambda: client.infer("shapes", an_image(), timeout=1)),
         "long enough": refusal(lambda: client.infer("shapes", an_image(), timeout=60_000_000, priority=1)),
     }

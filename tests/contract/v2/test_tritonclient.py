@@ -169,7 +169,8 @@ def test_statistics_count_images_runs_and_time_in_every_stage(seen: Report) -> N
     assert 1 <= grown(seen, "execution_count") <= 5
     assert grown(seen, "inference_stats", "fail", "count") == 1
     for stage in ("success", "queue", "compute_input", "compute_infer", "compute_output"):
-        assert grown(seen, "inference_stats", stage, "count") == 5
+        assert grown(seen, "inference_stats", stage, "count") == 1  # they came as one tensor
+    for stage in ("success", "queue", "compute_infer"):  # which is not decoded, nor are pictures drawn
         assert grown(seen, "inference_stats", stage, "ns") > 0
     assert {"shapes", "line"} <= set(seen["statistics"]["models"])
     assert "flipped" not in seen["statistics"]["models"]
