@@ -15,7 +15,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check ecosystem test test-slow demo serve bench bench-explain stubs lock clean
+.PHONY: help setup check ecosystem test test-slow demo serve bench bench-explain bench-peers bench-gpu stubs lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,16 +66,23 @@ demo: $(READY) ## train, export, serve, classify and explain, end to end
 serve: $(READY) ## serve the bundles under MODELS (default: models)
 	python -m server --models $(MODELS)
 
-bench: $(READY) ## measurements; results go to bench/results
+bench: $(READY) build/loadgen $(LARGE) ## all measurements, about two hours; results go to bench/results
 	python -m bench
+	$(MAKE) bench-explain bench-peers
+
+bench-gpu: $(READY) $(LARGE) ## measurements on an NVIDIA machine
+	python -m bench.gpu $(filter-out %VGG16/1,$(LARGE)) --out bench/results/gpu.md
 
 # The three networks that are trained here, three large ones with random weights, and one that PyTorch has too.
 LARGE   := $(addprefix build/bench-models/,MobileNetV2/1 ResNet50/1 VGG16/1)
 LITE    := build/bench-models/efficientnet-lite0
 EXPLAIN := $(wildcard models/digits/1 models/fashion/1 models/sprites/1) $(LARGE) $(LITE)/1
 
+# Random weights, but lively ones: as Keras makes them, MobileNetV2 answers the same for every picture, and no answer could be checked.
 $(LARGE): | $(READY)
-	python -m exporter keras-application $(notdir $(patsubst %/,%,$(dir $@))) --weights none --out $@
+	mkdir -p $(dir $(patsubst %/,%,$(dir $@)))
+	python -m bench.peers.random_weights $(notdir $(patsubst %/,%,$(dir $@))) --out $(patsubst %/,%,$(dir $@)).weights.h5
+	python -m exporter keras-application $(notdir $(patsubst %/,%,$(dir $@))) --weights $(patsubst %/,%,$(dir $@)).weights.h5 --out $@
 
 $(LITE)/1: | $(READY) $(TORCH)/.ready
 	mkdir -p $(LITE)
@@ -87,6 +94,27 @@ bench-explain: $(READY) $(EXPLAIN) ## what an explanation costs, beside TensorFl
 	$(TORCH)/bin/python bench/torch_reference.py time $(LITE)
 	python -m bench.explain $(EXPLAIN) --torch $(LITE)/time.json --out bench/results/explain.md
 
+# The load generator, which takes so little of the cores that it can share them with the server that it measures.
+build/loadgen: $(wildcard bench/loadgen/*.c bench/loadgen/*.h)
+	@echo '#include <nghttp2/nghttp2.h>' | gcc -fsyntax-only -xc - 2>/dev/null || \
+	  { echo 'error: needs gcc and the headers of libnghttp2: on Debian, apt install gcc libc6-dev libnghttp2-dev' >&2; exit 1; }
+	mkdir -p build
+	gcc -std=gnu11 -O2 -Wall -Wextra -Werror -o $@ $(filter %.c,$^) -lnghttp2
+
+# Other model servers, each in an environment of its own.
+PEERS := triton mlserver bentoml litserve rayserve
+PEERS_READY := $(PEERS:%=build/venvs/peers/%/.ready)
+
+build/venvs/peers/%/.ready: requirements/peers/%.txt | $(READY)
+	$(UV) venv --quiet --clear --python $(BIN)/python $(@D)
+	VIRTUAL_ENV=$(CURDIR)/$(@D) $(UV) pip install --quiet --compile-bytecode --require-hashes -r $<
+	touch $@
+
+# One that cannot be installed is told in the table, and stops no other.
+bench-peers: $(READY) build/loadgen $(LARGE) ## our server beside Triton, MLServer, BentoML, LitServe and Ray Serve
+	-$(MAKE) --keep-going $(PEERS_READY)
+	python -m bench.peers $(wildcard models/fashion/1) $(filter-out %VGG16/1,$(LARGE)) --rounds 5 --out bench/results/peers.md
+
 stubs: $(READY) ## regenerate the protobuf stubs
 	bash proto/generate.sh
 
@@ -96,6 +124,11 @@ lock: $(READY) ## recompute the lock files from pyproject.toml
 	  $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-emit-package torch --no-emit-package torchvision \
 	    --custom-compile-command "make lock" $$(printf ' --extra %s' $$extras) pyproject.toml -o requirements/$$name.txt || exit 1; \
+	done
+	for name in $(PEERS); do \
+	  grep -o '^onnxruntime==[0-9.]*' requirements/cpu.txt | \
+	    $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --custom-compile-command "make lock" requirements/peers/$$name.in - -o requirements/peers/$$name.txt || exit 1; \
 	done
 
 clean: ## remove what was built, trained and exported (not your models of other names)
