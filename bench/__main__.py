@@ -14,6 +14,7 @@ import typer
 
 from bench import agreement, latency, pictures, pointing, protocols
 from bench.errors import give_up
+from bench.local_engine import Setting
 from bench.tables import Results, publish
 from bench.target import target_or_own
 from bundle import manifest, run
@@ -33,16 +34,14 @@ def main(
         "runs"
     ),
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("bench/results"),
-    seconds: Annotated[float, typer.Option(help="Length of the load from each number of clients.", min=0.1)] = 5.0,
+    seconds: Annotated[float, typer.Option(help="How long one client calls in each way.", min=0.1)] = latency.SECONDS,
 ) -> None:
     """Measure what is here; the exit status is 1 if a promise does not hold."""
     bundles = _newest(models)
     if not bundles:
         give_up(f"no bundles under {models}: train and export one first (make demo shows how)")
     try:
-        publish(
-            [table for each in bundles for table in latency.measure(each, latency.CALLS, seconds)], out / "latency.md"
-        )
+        publish([latency.measure(each, seconds, Setting()) for each in bundles], out / "latency.md")
         publish(
             [protocols.measure(each, protocols.ROUNDS, protocols.SECONDS) for each in bundles], out / "protocols.md"
         )

@@ -1,183 +1,113 @@
-"""What the server adds for one client, and what it does under many.
+"""What the server adds for one client who waits for each answer, in the ways in which one can ask.
 
-One client: calls through a synchronous channel and in-process runs of the same graph alternate in blocks, so that a machine
-whose speed wanders is the same machine for both. Many clients: `bench.load` in another process; batch sizes come from the
-server's own metrics page.
+Calls through a synchronous channel in Python and in-process runs of the same engine alternate in blocks, so that a machine whose speed
+wanders is the same machine for both. Health checks tell what client and transport take of it. `bench.concurrency` has the generator in C,
+which costs less than this client, and many clients.
 """
 
 import io
-import json
-import subprocess
-import sys
-import tempfile
 import time
-import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import grpc
 import numpy as np
-import psutil
 import typer
 from grpc_health.v1.health_pb2 import HealthCheckRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from numpy.typing import NDArray
 from PIL import Image
-from prometheus_client.parser import text_string_to_metric_families
 
+from bench import questions
 from bench.errors import give_up
-from bench.server_process import RunningServer, serving
+from bench.loadgen import MODEL_INFER
+from bench.local_engine import PREDICT, EngineOption, PrecisionOption, Setting, ThreadsOption
 from bench.stats import percentiles
+from bench.subject import Subject, served
 from bench.tables import Results, publish
-from bench.target import QUIET
-from bundle import golden, manifest
 from bundle.errors import BundleError
-from client.convert import ImageInput, to_request
+from client.convert import to_request
 from proto.classifier_pb2_grpc import ImageClassifierStub
-from server.config import Device, available_cores
-from server.engine import onnxruntime
+from server.config import EngineName, PrecisionName
 
-CALLS = 2000  # of each kind from one client alone
-CLIENTS = (1, 4, 16, 64)
-_BLOCK = 50  # calls in a row of one kind
-_WARM_UP = 50
+SECONDS = 4.0  # of each kind
+_BLOCK_SECONDS = 0.2
+_ENGINE = "engine alone, in this process"
 
 cli = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+Kinds = dict[str, Callable[[], object]]
 
 
 @cli.command()
 def main(
-    bundle: Annotated[Path, typer.Argument(help="The bundle to measure, models/NAME/VERSION.", metavar="BUNDLE")],
-    calls: Annotated[int, typer.Option(help="Calls of each kind from one client alone.", min=_BLOCK)] = CALLS,
-    seconds: Annotated[float, typer.Option(help="Length of the load from each number of clients.", min=0.1)] = 5.0,
+    bundles: Annotated[
+        list[Path], typer.Argument(help="Bundles to measure, MODELS/NAME/VERSION.", metavar="BUNDLE...")
+    ],
+    seconds: Annotated[float, typer.Option(help="How long to call in each way.", min=0.1)] = SECONDS,
+    engine: EngineOption = EngineName.AUTO,
+    precision: PrecisionOption = PrecisionName.AUTO,
+    threads: ThreadsOption = 0,
     out: Annotated[Path | None, typer.Option(help="Write the tables to this Markdown file too.")] = None,
 ) -> None:
-    """Measure latency and throughput of a served bundle; starts and stops the server itself."""
+    """Measure what one client waits for; starts and stops the server itself."""
     try:
-        tables = measure(bundle, calls, seconds)
-    except (BundleError, OSError, RuntimeError) as error:
+        tables = [measure(each, seconds, Setting(engine, precision, threads)) for each in bundles]
+    except (BundleError, OSError, RuntimeError, grpc.RpcError) as error:
         give_up(str(error))
     publish(tables, out)
 
 
-def measure(bundle: Path, calls: int, seconds: float) -> list[Results]:
-    """Both tables for the bundle in `bundle`, which must lie in a folder of models: MODELS/NAME/VERSION."""
-    bundle = bundle.resolve()
-    described = manifest.read_classifier(bundle)
-    pixels = golden.read(bundle, described).pixels[:1]
-    name = bundle.parent.name
-    with serving(bundle.parent.parent, *QUIET) as server:
-        version = int(bundle.name)
-        return [
-            _alone(name, version, pixels, bundle, server, calls),
-            _together(name, version, pixels, server, seconds),
-        ]
+def measure(bundle: Path, seconds: float, setting: Setting) -> Results:
+    """One picture of the bundle MODELS/NAME/VERSION, over and over."""
+    with served(bundle, setting) as subject, grpc.insecure_channel(subject.server.grpc) as channel:
+        times = interleaved(_kinds(subject, channel), seconds)
+        engine = percentiles(times[_ENGINE])
+        rows = []
+        for kind, taken in times.items():
+            figures = percentiles(taken)
+            added = "" if kind == _ENGINE else f"{1e3 * (figures[0] - engine[0]):+.3f}"
+            rows.append((kind, f"{len(taken):,}", *(f"{1e3 * figure:.3f}" for figure in figures), added))
+        columns = ("one picture a call", "calls", "p50 ms", "p90 ms", "p99 ms", "added at p50, ms")
+        shape = "x".join(map(str, subject.pixels.shape[1:]))
+        return Results(f"{subject.name} ({shape}) on {subject.runs_on}: one client alone", columns, rows)
 
 
-def _alone(
-    name: str, version: int, pixels: NDArray[np.uint8], bundle: Path, server: RunningServer, calls: int
-) -> Results:
-    with grpc.insecure_channel(server.grpc) as channel:
-        stub, health = ImageClassifierStub(channel), HealthStub(channel)
-        raw, png = (to_request([image], name, version, 1, None, "") for image in (pixels[0], _png(pixels[0])))
-        kinds: dict[str, Callable[[], object]] = {
-            "engine alone, in this process": in_process(bundle, pixels),
-            "gRPC alone, a health check": lambda: health.Check(HealthCheckRequest()),  # type: ignore[attr-defined]  # missing in the types
-            "server, raw pixels": lambda: stub.Classify(raw),
-            "server, PNG": lambda: stub.Classify(png),
-        }
-        times = interleaved(kinds, calls)
-    engine = percentiles(times["engine alone, in this process"])
-    rows = []
-    for kind, taken in times.items():
-        figures = percentiles(taken)
-        added = f"{1e3 * (figures[0] - engine[0]):+.3f}" if figures != engine else ""
-        rows.append((kind, *(f"{1e3 * figure:.3f}" for figure in figures), added))
-    columns = ("one client, one image a call", "p50 ms", "p90 ms", "p99 ms", "added at p50, ms")
-    shape = "x".join(map(str, pixels.shape[1:]))
-    return Results(f"{name} {version} ({shape}): one client alone, {calls:,} calls of each kind", columns, rows)
+def _kinds(subject: Subject, channel: grpc.Channel) -> Kinds:
+    picture = subject.pixels[:1]
+    stub, health = ImageClassifierStub(channel), HealthStub(channel)
+    infer: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(MODEL_INFER)
+    (body,) = questions.raw_bodies(subject.name, picture, heatmaps=False)
+    raw, png = (to_request([image], subject.name, 0, 1, None, "") for image in (picture[0], _png(picture[0])))
+    return {
+        _ENGINE: lambda: subject.engine.run({"pixels": picture}, PREDICT),
+        "a health check": lambda: health.Check(HealthCheckRequest()),  # type: ignore[attr-defined]  # missing in the types
+        "raw pixels, Open Inference Protocol": lambda: infer(body),
+        "raw pixels, ImageClassifier": lambda: stub.Classify(raw),
+        "PNG, ImageClassifier": lambda: stub.Classify(png),
+    }
 
 
-def in_process(bundle: Path, pixels: NDArray[np.uint8]) -> Callable[[], object]:
-    """A run of `bundle` at batch 1 without explanation, by the server's own engine as the server sets it up."""
-    graphs = [bundle / manifest.PREDICT_MODEL]
-    engine = onnxruntime.build(graphs, "fp32", Device.CPU, available_cores(), max_batch=1)
-    return lambda: engine.run({"pixels": pixels}, ["probabilities"])
-
-
-def interleaved(kinds: dict[str, Callable[[], object]], calls: int) -> dict[str, list[float]]:
-    """Seconds of `calls` calls of each kind, in alternating blocks, after warming up."""
-    times: dict[str, list[float]] = {kind: [] for kind in kinds}
+def interleaved(kinds: Kinds, seconds: float) -> dict[str, list[float]]:
+    """Seconds of each call, of each kind in blocks that alternate until each has had `seconds`; the first block does not count."""
     for call in kinds.values():
-        for _ in range(_WARM_UP):
-            call()
-    while len(times[next(iter(kinds))]) < calls:
+        _block(call)
+    times: dict[str, list[float]] = {kind: [] for kind in kinds}
+    for _ in range(max(1, round(seconds / _BLOCK_SECONDS))):
         for kind, call in kinds.items():
-            for _ in range(_BLOCK):
-                started = time.perf_counter()
-                call()
-                times[kind].append(time.perf_counter() - started)
+            times[kind] += _block(call)
     return times
 
 
-@dataclass(frozen=True)
-class _Load:
-    """What `bench.load` and the metrics page say about one number of clients."""
-
-    images_per_second: float
-    p50: float
-    p99: float
-    mean_batch: float
-    cpu_per_image: float  # seconds of processor time of the server, which other work on the machine does not change
-
-
-def _together(name: str, version: int, pixels: NDArray[np.uint8], server: RunningServer, seconds: float) -> Results:
-    rows = []
-    for kind, image in (("raw pixels", pixels[0]), ("PNG", _png(pixels[0]))):
-        for clients in CLIENTS:
-            load = _load(name, version, image, server, clients, seconds)
-            figures = f"{load.images_per_second:,.0f}", f"{1e3 * load.p50:.2f}", f"{1e3 * load.p99:.2f}"
-            rows.append((f"{clients} × {kind}", *figures, f"{load.mean_batch:.2f}", f"{1e3 * load.cpu_per_image:.2f}"))
-    columns = ("clients", "images/s", "p50 ms", "p99 ms", "mean batch", "server CPU ms/image")
-    note = "Server and load generator share the cores of this machine."
-    return Results(f"{name} {version}: many clients, {seconds:g} s each", columns, rows, (note,))
-
-
-def _load(name: str, version: int, image: ImageInput, server: RunningServer, clients: int, seconds: float) -> _Load:
-    request = to_request([image], name, version, 1, None, "").SerializeToString()
-    before, busy_before = _batches(server.http, name, version), _cpu_seconds(server)
-    with tempfile.NamedTemporaryFile() as file:
-        Path(file.name).write_bytes(request)
-        options = ["--target", server.grpc, "--clients", str(clients), "--seconds", str(seconds)]
-        command = [sys.executable, "-m", "bench.load", file.name, *options]
-        answer = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-    after, busy_after = _batches(server.http, name, version), _cpu_seconds(server)
-    p50, _, p99 = percentiles(answer["latencies"])
-    images, runs = (now - then for now, then in zip(after, before, strict=True))
-    per_second = len(answer["latencies"]) / answer["seconds"]
-    return _Load(per_second, p50, p99, images / runs, (busy_after - busy_before) / images)
-
-
-def _cpu_seconds(server: RunningServer) -> float:
-    times = psutil.Process(server.process.pid).cpu_times()
-    return times.user + times.system
-
-
-def _batches(http: str, name: str, version: int) -> tuple[float, float]:
-    """Images and runs of the engine so far, from the sum and count of seethrough_batch_images."""
-    with urllib.request.urlopen(f"http://{http}/metrics") as response:
-        families = text_string_to_metric_families(response.read().decode())
-    wanted = {"model": name, "version": str(version)}
-    values = {
-        sample.name: sample.value
-        for family in families
-        if family.name == "seethrough_batch_images"
-        for sample in family.samples
-        if sample.labels == wanted
-    }
-    return values.get("seethrough_batch_images_sum", 0.0), values.get("seethrough_batch_images_count", 0.0)
+def _block(call: Callable[[], object]) -> list[float]:
+    times: list[float] = []
+    started = time.perf_counter()
+    while not times or time.perf_counter() - started < _BLOCK_SECONDS:
+        before = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - before)
+    return times
 
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:

@@ -1,31 +1,26 @@
 """The same picture by every protocol: what one costs the server beside another.
 
-Many requests at a time, from a load generator in another process, in alternating rounds. What the generator takes of the two cores
-differs between gRPC and HTTP, so the server's own CPU time per request tells more than the throughput.
+Many requests at a time, in alternating rounds. What the generator takes of the cores differs between gRPC and HTTP, so the server's own
+CPU time per request tells more than the throughput.
 """
 
-import json
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import numpy as np
-import psutil
 import typer
 from numpy.typing import NDArray
 
+from bench import loadgen, meters, questions
 from bench.errors import give_up
-from bench.load import WARM_UP_SECONDS
+from bench.loadgen import Calls
 from bench.server_process import RunningServer, serving
 from bench.tables import Results, publish
 from bench.target import QUIET
 from bundle import golden, manifest
 from bundle.errors import BundleError
 from client.convert import to_request
-from proto import open_inference_pb2 as v2
 
 CLIENTS = 64
 ROUNDS, SECONDS = 5, 2.0
@@ -56,52 +51,38 @@ def measure(bundle: Path, rounds: int, seconds: float) -> Results:
     pixels = golden.read(bundle, manifest.read_classifier(bundle)).pixels[:1]
     name = bundle.parent.name
     found: dict[str, list[Figures]] = {}
-    with tempfile.TemporaryDirectory() as folder, serving(bundle.parent.parent, *QUIET) as server:
-        commands = _commands(Path(folder), name, pixels, server)
+    with serving(bundle, "--model-name", name, *QUIET) as server:
         for _ in range(rounds):
-            for kind, command in commands.items():
-                found.setdefault(kind, []).append(_load(command, server, seconds))
+            for kind, calls in _kinds(name, pixels).items():
+                found.setdefault(kind, []).append(_load(server, calls, seconds))
     return _table(f"{name} {bundle.name}", found, rounds)
 
 
-def _commands(folder: Path, name: str, pixels: NDArray[np.uint8], server: RunningServer) -> dict[str, list[str]]:
-    """How each kind of request is sent; the requests are written into `folder`."""
-    shape, raw = list(pixels.shape), pixels.tobytes()
-    tensor = {"name": "pixels", "datatype": "UINT8", "shape": shape}
+def _kinds(name: str, pixels: NDArray[np.uint8]) -> dict[str, Calls]:
+    """The request by each protocol; `pixels` [1, H, W, C] are the picture."""
+    raw = pixels.tobytes()
+    tensor = {"name": "pixels", "datatype": "UINT8", "shape": list(pixels.shape)}
     binary = tensor | {"parameters": {"binary_data_size": len(raw)}}
     asks = {"outputs": [{"name": "probabilities", "parameters": {"binary_data": True}}]}
     head = msgspec.json.encode({"inputs": [binary]} | asks)
-    infer = v2.ModelInferRequest(model_name=name, raw_input_contents=[raw])
-    infer.inputs.add(**tensor)
-    bodies = {
-        "classify": to_request([pixels[0]], name, 0, 1, None, "").SerializeToString(),
-        "infer": infer.SerializeToString(),
-        "binary": head + raw,
-        "json": msgspec.json.encode({"inputs": [tensor | {"data": pixels.ravel().tolist()}]}),
-    }
-    for file, body in bodies.items():
-        (folder / file).write_bytes(body)
-    to_grpc = ["bench.load", "--target", server.grpc]
-    to_http = ["bench.http_load", "--target", server.http, "--path", f"/v2/models/{name}/infer"]
+    told = msgspec.json.encode({"inputs": [tensor | {"data": pixels.ravel().tolist()}]})
+    classify = to_request([pixels[0]], name, 0, 1, None, "").SerializeToString()
+    path, length = f"/v2/models/{name}/infer", {"Inference-Header-Content-Length": str(len(head))}
     return {
-        "gRPC, ImageClassifier": [*to_grpc, str(folder / "classify")],
-        _BASE: [*to_grpc, "--rpc", "ModelInfer", str(folder / "infer")],
-        "HTTP, Open Inference Protocol, binary": [*to_http, "--json-bytes", str(len(head)), str(folder / "binary")],
-        "HTTP, Open Inference Protocol, JSON": [*to_http, str(folder / "json")],
+        "gRPC, ImageClassifier": Calls([classify], path="/seethrough.v1.ImageClassifier/Classify"),
+        _BASE: Calls(questions.raw_bodies(name, pixels, heatmaps=False)),
+        "HTTP, Open Inference Protocol, binary": Calls([head + raw], path=path, protocol="http", headers=length),
+        "HTTP, Open Inference Protocol, JSON": Calls([told], path=path, protocol="http"),
     }
 
 
-def _load(command: list[str], server: RunningServer, seconds: float) -> Figures:
-    process = psutil.Process(server.process.pid)
-    before = process.cpu_times()
-    options = ["--clients", str(CLIENTS), "--seconds", str(seconds)]
-    told = subprocess.run([sys.executable, "-m", *command, *options], check=True, capture_output=True, text=True).stdout
-    after = process.cpu_times()
-    load = json.loads(told)
-    rate = len(load["latencies"]) / load["seconds"]
-    # The warm-up's calls take CPU time too and are not listed: they came at the same rate.
-    calls = len(load["latencies"]) * (1 + WARM_UP_SECONDS / seconds)
-    return rate, (after.user + after.system - before.user - before.system) / calls
+def _load(server: RunningServer, calls: Calls, seconds: float) -> Figures:
+    target = server.grpc if calls.protocol == "grpc" else server.http
+    pid = server.process.pid
+    load = loadgen.run(target, calls, clients=CLIENTS, seconds=seconds, meter=lambda: meters.cpu_seconds(pid))
+    if load.errors:
+        raise RuntimeError(f"{load.errors} calls to {calls.path} failed, the first: {load.first_error}")
+    return load.rate, load.metered / len(load.latencies)
 
 
 def _table(name: str, found: dict[str, list[Figures]], rounds: int) -> Results:

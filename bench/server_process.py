@@ -3,10 +3,11 @@
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 _READY = re.compile(r"serving grpc=(\S+) http=(\S+)")
 
@@ -21,14 +22,16 @@ class RunningServer:
 
 
 @contextmanager
-def serving(models: Path, *options: str) -> Iterator[RunningServer]:
-    """Serves `models` for the block; `options` are further command-line options. The log goes to standard error.
+def serving(
+    models: Path, *options: str, log: IO[str] | None = None, environment: Mapping[str, str] | None = None
+) -> Iterator[RunningServer]:
+    """Serves `models` for the block; `options` are further command-line options. The log goes to `log` or to standard error.
 
     Raises RuntimeError when the server ends before it has loaded its models.
     """
     command = [sys.executable, "-m", "server", "--models", str(models), "--host", "127.0.0.1"]
     command += ["--grpc-port", "0", "--http-port", "0", "--grace-seconds", "0", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=environment, text=True) as process:
         try:
             yield _wait_until_ready(process)
         finally:

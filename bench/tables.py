@@ -18,13 +18,14 @@ class Results:
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     notes: Sequence[str] = ()
+    plot: str = ""  # a picture of the figures: the name of a file beside the Markdown
 
     def markdown(self) -> str:
         """As Markdown."""
         lines = [self.columns, ["---", *["--:"] * (len(self.columns) - 1)], *self.rows]
         body = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-        notes = "".join(f"\n\n{note}" for note in self.notes)
-        return f"### {self.title}\n\n{body}{notes}\n"
+        plot = [f"![{self.title}]({self.plot})"] if self.plot else []
+        return "\n\n".join((f"### {self.title}", body, *self.notes, *plot)) + "\n"
 
     def terminal(self) -> Table:
         """For rich, without title and notes, which a narrow table would fold."""
