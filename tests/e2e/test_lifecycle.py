@@ -115,7 +115,7 @@ def test_an_unknown_variable_is_an_error_with_a_suggestion(models: Path) -> None
 
 
 def test_settings_can_come_from_variables_and_are_checked_alike(models: Path) -> None:
-    ended = start(SEETHROUGH_MODELS=str(models), SEETHROUGH_MAX_BATCH="0")
+    ended = start(SEETHROUGH_MODELS=str(models), SEETHROUGH_MAX_BATCH="-1")
     assert ended.returncode == 2
     assert "max-batch" in ended.stderr.lower().replace("_", "-")
 
