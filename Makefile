@@ -68,14 +68,21 @@ serve: $(READY) ## serve the bundles under MODELS (default: models)
 
 bench: $(READY) build/loadgen $(LARGE) ## all measurements, about two hours; results go to bench/results
 	python -m bench
+	python -m bench.latency $(NETWORKS) --out bench/results/latency.md
+	python -m bench.concurrency $(NETWORKS) --out bench/results/concurrency.md
+	python -m bench.explain_load $(NETWORKS) --out bench/results/explain-load.md
+	python -m bench.jpeg build/bench-models/MobileNetV2/1 --out bench/results/jpeg.md
+	python -m bench.startup build/bench-models/MobileNetV2/1 --out bench/results/startup.md
 	$(MAKE) bench-explain bench-peers
 
 bench-gpu: $(READY) $(LARGE) ## measurements on an NVIDIA machine
-	python -m bench.gpu $(filter-out %VGG16/1,$(LARGE)) --out bench/results/gpu.md
+	python -m bench.gpu $(NETWORKS) --out bench/results/gpu.md
 
 # The three networks that are trained here, three large ones with random weights, and one that PyTorch has too.
 LARGE   := $(addprefix build/bench-models/,MobileNetV2/1 ResNet50/1 VGG16/1)
 LITE    := build/bench-models/efficientnet-lite0
+# Those that a server is measured with: a tiny one, a middling one and a large one.
+NETWORKS := $(wildcard models/fashion/1) $(filter-out %VGG16/1,$(LARGE))
 EXPLAIN := $(wildcard models/digits/1 models/fashion/1 models/sprites/1) $(LARGE) $(LITE)/1
 
 # Random weights, but lively ones: as Keras makes them, MobileNetV2 answers the same for every picture, and no answer could be checked.
@@ -113,7 +120,7 @@ build/venvs/peers/%/.ready: requirements/peers/%.txt | $(READY)
 # One that cannot be installed is told in the table, and stops no other.
 bench-peers: $(READY) build/loadgen $(LARGE) ## our server beside Triton, MLServer, BentoML, LitServe and Ray Serve
 	-$(MAKE) --keep-going $(PEERS_READY)
-	python -m bench.peers $(wildcard models/fashion/1) $(filter-out %VGG16/1,$(LARGE)) --rounds 5 --out bench/results/peers.md
+	python -m bench.peers $(NETWORKS) --rounds 5 --out bench/results/peers.md
 
 stubs: $(READY) ## regenerate the protobuf stubs
 	bash proto/generate.sh

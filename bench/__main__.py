@@ -1,7 +1,7 @@
-"""`python -m bench`, which is `make bench`: everything that can be measured on the bundles that are here, in one go.
+"""`python -m bench`: whether what is served is what was trained, for the bundles whose run folder is here, and by which protocol it costs what.
 
-Latency and protocols for each bundle; agreement and the pointing game for those whose run folder is here too, on the pictures of its test
-split. Writes one Markdown file per measurement, with the machine and the versions at its head.
+Agreement and the pointing game, on the pictures of a run's test split; protocols for each bundle. Writes one Markdown file per
+measurement, with the machine and the versions at its head. `make bench` runs this and every other measurement.
 """
 
 import subprocess
@@ -12,9 +12,8 @@ from typing import Annotated
 
 import typer
 
-from bench import agreement, latency, pictures, pointing, protocols
+from bench import agreement, pictures, pointing, protocols
 from bench.errors import give_up
-from bench.local_engine import Setting
 from bench.tables import Results, publish
 from bench.target import target_or_own
 from bundle import manifest, run
@@ -34,14 +33,12 @@ def main(
         "runs"
     ),
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("bench/results"),
-    seconds: Annotated[float, typer.Option(help="How long one client calls in each way.", min=0.1)] = latency.SECONDS,
 ) -> None:
     """Measure what is here; the exit status is 1 if a promise does not hold."""
     bundles = _newest(models)
     if not bundles:
         give_up(f"no bundles under {models}: train and export one first (make demo shows how)")
     try:
-        publish([latency.measure(each, seconds, Setting()) for each in bundles], out / "latency.md")
         publish(
             [protocols.measure(each, protocols.ROUNDS, protocols.SECONDS) for each in bundles], out / "protocols.md"
         )

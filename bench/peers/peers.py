@@ -65,14 +65,19 @@ _TRITON = (*_grid([0, 2]), *(Setting(1, delay, starters.TWO_INSTANCES) for delay
 # MLServer without batches answers one request after the other; as tensors, pictures become lists of Python numbers.
 _MLSERVER = (*_grid([None, 2], ["bytes"]), Setting(1, None, "tensor"))
 
-OURS = Peer("ours", "", OWN_ENVIRONMENT, starters.ours("--engine", "onnxruntime", "--precision", "fp32"), _AS_IT_COMES)
+_FP32 = ("--engine", "onnxruntime", "--precision", "fp32")
+
+OURS = Peer("ours", "", OWN_ENVIRONMENT, starters.ours(*_FP32), _AS_IT_COMES)
 OURS_AUTO = Peer(
     "ours-auto", "", OWN_ENVIRONMENT, starters.ours("--engine", "auto", "--precision", "auto"), _AS_IT_COMES
 )
+# Where the front takes longer than the engine, as with a tiny network, one Python process is one core.
+OURS_TWO = Peer("ours-2", "", OWN_ENVIRONMENT, starters.ours(*_FP32, "--processes", "2"), _AS_IT_COMES)
 
 PEERS = (
     OURS,
     OURS_AUTO,
+    OURS_TWO,
     Peer("plain", "grpcio", OWN_ENVIRONMENT, starters.script("plain"), _grid()),
     Peer("triton", "nvidia-pytriton", _own("triton"), starters.triton, _TRITON),
     Peer("mlserver", "mlserver", _own("mlserver"), starters.mlserver, _MLSERVER, variants={"bytes": BYTE_ELEMENTS}),

@@ -16,17 +16,17 @@ from bench.peers.rounds import Measured, Plan
 
 _INK, _GRID = "#333a45", "#e4e7eb"
 _GREY = "#8a8f98"
-_MARKERS = "oosD^vPX"
-# Our two servers share a colour, and so are seen as one; grey is what is no product.
+_MARKERS = "oohsD^vPX"
+# Our servers share a colour, and so are seen as one; grey is what is no product.
 _BLUE, _VERMILION, *_OTHERS = plots.COLOURS
 _LOOKS = dict(
     zip(
         (each.name for each in PEERS),
-        zip((_VERMILION, _VERMILION, _GREY, _BLUE, *_OTHERS), _MARKERS, strict=True),
+        zip((_VERMILION, _VERMILION, _VERMILION, _GREY, _BLUE, *_OTHERS), _MARKERS, strict=True),
         strict=True,
     )
 )
-_DASHED = "ours-auto"
+_STYLES = {"ours-auto": "--", "ours-2": ":"}
 
 
 def draw(measured: Measured, peers: Sequence[Peer], plan: Plan, path: Path) -> Path | None:
@@ -66,9 +66,9 @@ def _line(axes: Axes, name: str, points: Points) -> None:
         color=colour,
         marker=marker,
         markersize=6 if ours else 5,
-        markerfacecolor="white" if name == _DASHED else colour,
+        markerfacecolor="white" if name in _STYLES else colour,
         linewidth=2.4 if ours else 1.4,
-        linestyle="--" if name == _DASHED else "-",
+        linestyle=_STYLES.get(name, "-"),
         zorder=3 if ours else 2,
         label=name,
     )
