@@ -146,7 +146,7 @@ def largest_batch(trial: Trial, settings: Settings) -> int:
     if settings.max_batch or trial.engine.device != "cpu":
         return settings.max_batch or LARGEST_BATCH
     fitting = _RUN_SECONDS / max(trial.seconds, 1e-9)
-    return next((size for size in (32, 16, 8) if size <= fitting), 4)
+    return next((size for size in (LARGEST_BATCH, 16) if size <= fitting), 8)
 
 
 def _engines(settings: Settings) -> Iterator[EngineName]:
