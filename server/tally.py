@@ -63,11 +63,9 @@ class VersionTally:
 
     model: str
     version: str
-    stages: tuple[Histogram, ...] = field(
-        default_factory=_stages
-    )  # seconds of each answered image, in the order of STAGES
+    # Seconds of each answered image, in the order of STAGES.
+    stages: tuple[Histogram, ...] = field(default_factory=_stages)
     confidence: Histogram = field(default_factory=lambda: Histogram(PROBABILITY))  # of the most probable class
-    batches: Histogram = field(default_factory=lambda: Histogram(IMAGES))  # images in one run
     runs: dict[int, Runs] = field(default_factory=dict)  # by images in one run
     images: Counter[Outcome] = field(default_factory=Counter)
     labels: Counter[str] = field(default_factory=Counter)  # most probable classes
@@ -76,6 +74,14 @@ class VersionTally:
     answers: int = 0
     answer_seconds: list[float] = field(default_factory=lambda: [0.0] * len(STAGES))  # together, in the order of STAGES
     last_answer: float = 0.0  # Unix time in seconds; 0 when there was none
+
+    @property
+    def batches(self) -> Histogram:
+        """Images in one run."""
+        histogram = Histogram(IMAGES)
+        for images, runs in self.runs.copy().items():  # the engine's thread may add a size meanwhile
+            histogram.observe(images, runs.count)
+        return histogram
 
 
 class Tally:
@@ -123,7 +129,6 @@ class Tally:
 
     def _batch_done(self, event: BatchDone) -> None:
         of = self.of(event.model, event.version)
-        of.batches.observe(event.images)
         runs = of.runs.setdefault(event.images, Runs())
         runs.count += 1
         runs.seconds += event.seconds

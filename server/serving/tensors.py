@@ -1,14 +1,11 @@
 """Requests to models that take no images: checked against the manifest, cut to what fits a batch, put together again."""
 
-import asyncio
 from collections.abc import Callable, Iterator, Mapping
-
-import numpy as np
 
 from server.batching.items import TensorItem
 from server.engine.base import Array
 from server.errors import InvalidRequestError
-from server.events import Timings
+from server.serving import parts
 from server.serving.jobs import TensorAnswer, TensorJob
 from server.serving.models import ServedTensors
 
@@ -44,21 +41,10 @@ def _same_names(what: str, given: set[str], expected: set[str]) -> None:
 async def answer(job: TensorJob, model: ServedTensors, clock: Callable[[], float]) -> TensorAnswer:
     """The engine's outputs for all rows of a job that `check` has passed."""
     wanted = job.outputs or tuple(tensor.name for tensor in model.manifest.outputs)
-    items = [TensorItem(part, wanted) for part in _parts(job.inputs, model.batcher.max_batch)]
-    lone = len(items) == 1
-    outputs = await asyncio.gather(*(model.batcher.submit(item, job.deadline, lone=lone) for item in items))
-    timings = Timings(
-        decode_seconds=0.0,
-        queue_seconds=max(output.queue_seconds for output in outputs),
-        infer_seconds=max(output.infer_seconds for output in outputs),
-        render_seconds=0.0,
-        total_seconds=clock() - job.received,
-        batch_images=max(output.batch_rows for output in outputs),
-    )
-    parts = [output.result for output in outputs]
-    joined = {
-        name: parts[0][name] if len(parts) == 1 else np.concatenate([part[name] for part in parts]) for name in wanted
-    }
+    items = (TensorItem(part, wanted) for part in _parts(job.inputs, model.batcher.max_batch))
+    outputs = await parts.submitted(model.batcher, items, job.deadline)
+    timings = parts.timings(outputs, clock() - job.received)
+    joined = {name: parts.joined([output.result[name] for output in outputs]) for name in wanted}
     return TensorAnswer(model.name, model.version, joined, timings)
 
 

@@ -37,20 +37,21 @@ class VersionStatistics:
 
 def statistics(of: VersionTally) -> VersionStatistics:
     """The statistics of a version."""
+    ran = of.runs.copy()  # the engine's thread may add a size meanwhile
     decode, queue, infer, render, total = (Duration(of.answers, _ns(seconds)) for seconds in of.answer_seconds)
     return VersionStatistics(
         name=of.model,
         version=of.version,
         last_inference_ms=round(of.last_answer * 1000),
         inferences=of.images["ok"],
-        executions=sum(runs.count for runs in of.runs.values()),
+        executions=sum(runs.count for runs in ran.values()),
         failed=sum(count for outcome, count in of.images.items() if outcome != "ok"),
         success=total,
         queue=queue,
         compute_input=decode,
         compute_infer=infer,
         compute_output=render,
-        batches={rows: Duration(runs.count, _ns(runs.seconds)) for rows, runs in of.runs.items()},
+        batches={rows: Duration(runs.count, _ns(runs.seconds)) for rows, runs in ran.items()},
     )
 
 
