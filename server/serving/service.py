@@ -50,6 +50,7 @@ from server.serving.jobs import (
     TensorJob,
 )
 from server.serving.models import ServedClassifier, ServedModel, ServedTensors
+from server.serving.observers import Observed, Observers
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +107,7 @@ class Serving:
         events: Events,
         clock: Callable[[], float],
         max_image_pixels: int,
+        observers: Observers = (),
     ) -> None:
         """`workers` decode and draw; `clock` gives seconds on the scale of the jobs' deadlines."""
         self._models = models
@@ -114,6 +116,7 @@ class Serving:
         self._events = events
         self._clock = clock
         self._max_image_pixels = max_image_pixels
+        self._observers = observers
 
     @property
     def inflight(self) -> int:
@@ -172,6 +175,9 @@ class Serving:
         with self._together(job, model, len(job.pixels), job.pixels.nbytes):
             answer, told = await pixels.answer(job, model, self._clock)
         self._events.emit(told)
+        if self._observers:
+            probabilities = np.asarray(answer.outputs[pixels.PROBABILITIES], np.float32)
+            self._show(job.request_id, model, job.pixels, None, probabilities)
         return answer
 
     async def infer(self, job: TensorJob) -> TensorAnswer:
@@ -242,6 +248,9 @@ class Serving:
         lone = len(task.job.questions) == 1
         output = await task.model.batcher.submit(item, task.job.deadline, lone=lone)
         inferred = self._clock()
+        if self._observers:
+            encoded = None if isinstance(task.question.image, RawImage) else task.question.image.data
+            self._show(task.job.request_id, task.model, item.pixels, encoded, output.result.probabilities)
         ranking = _ranking(output.result, task)
         explanations = await self._explanations(task, sample, output.result, ranking)
         done = self._clock()
@@ -290,6 +299,18 @@ class Serving:
 
     def _is_late(self, job: ClassifyJob | PixelsJob | TensorJob) -> bool:
         return job.deadline is not None and job.deadline <= self._clock()
+
+    def _show(
+        self,
+        request_id: str,
+        model: ServedClassifier,
+        pixels: NDArray[np.uint8],
+        encoded: bytes | None,
+        probabilities: NDArray[np.float32],
+    ) -> None:
+        seen = Observed(request_id, model, pixels, encoded, probabilities)
+        for observer in self._observers:
+            observer(seen)
 
     def _failed(self, model: ServedModel, outcome: Outcome, images: int) -> None:
         self._events.emit(ImagesFailed(model.name, model.number, outcome, images))
