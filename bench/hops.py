@@ -36,6 +36,7 @@ from bundle import golden, manifest
 from bundle.errors import BundleError
 from bundle.preprocess import DEFAULT_MAX_PIXELS
 from server.batching.items import ImageItem, ImageResult
+from server.batching.policy import Priority
 from server.config import MIB, Device, EngineName, EngineProcess, PrecisionName, Settings
 from server.events import Events
 from server.processes import keeper, messages
@@ -186,7 +187,7 @@ def _cpu_seconds(process: psutil.Process) -> float:
 async def _pieces(there: RemoteStore, item: ImageItem) -> Results:
     """The parts of the way, each alone."""
     slot = np.empty_like(item.pixels)
-    submit = messages.Submit(1000, 1, [100], item.targets.tolist(), item.method, 1e5)
+    submit = messages.Submit(1000, 1, [100], item.targets.tolist(), item.method, 1e5, Priority.NORMAL)
     encoder, decoder = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(messages.ToEngine)
 
     def copy() -> None:

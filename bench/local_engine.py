@@ -59,7 +59,7 @@ class Cost:
 
 def load(bundle: Path, setting: Setting) -> tuple[Engine, Setting]:
     """The bundle's engine, and the setting with its engine and precision, for the server. Raises BundleError."""
-    engine = loading.load(bundle, _settings(bundle, setting)).engine
+    engine = loading.load(bundle, _settings(bundle, setting)).engines[0]
     chosen = Setting(
         EngineName(engine.name),
         PrecisionName(engine.precision),

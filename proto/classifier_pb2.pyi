@@ -32,6 +32,25 @@ else:
 
 DESCRIPTOR: descriptor.FileDescriptor
 
+class _Priority:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PriorityEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Priority.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    PRIORITY_UNSPECIFIED: _Priority.ValueType  # 0
+    PRIORITY_HIGH: _Priority.ValueType  # 1
+    PRIORITY_NORMAL: _Priority.ValueType  # 2
+    PRIORITY_LOW: _Priority.ValueType  # 3
+
+class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper):
+    """Urgent requests overtake others that wait for the engine, and are the last to be refused when the server is full."""
+
+PRIORITY_UNSPECIFIED: Priority.ValueType  # 0
+PRIORITY_HIGH: Priority.ValueType  # 1
+PRIORITY_NORMAL: Priority.ValueType  # 2
+PRIORITY_LOW: Priority.ValueType  # 3
+
 class _HeatmapFormat:
     ValueType = typing.NewType("ValueType", builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -71,6 +90,8 @@ class _ModelStateEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ModelState.
     """Failed one of those steps; `reason` says which and why."""
     MODEL_STATE_UNLOADED: _ModelState.ValueType  # 4
     """Taken out of service on request, or because its bundle is gone; `reason` says which."""
+    MODEL_STATE_FAILING: _ModelState.ValueType  # 5
+    """Was in service, and its engine failed again and again; `reason` says how. It is being built anew."""
 
 class ModelState(_ModelState, metaclass=_ModelStateEnumTypeWrapper): ...
 
@@ -83,6 +104,8 @@ MODEL_STATE_REFUSED: ModelState.ValueType  # 3
 """Failed one of those steps; `reason` says which and why."""
 MODEL_STATE_UNLOADED: ModelState.ValueType  # 4
 """Taken out of service on request, or because its bundle is gone; `reason` says which."""
+MODEL_STATE_FAILING: ModelState.ValueType  # 5
+"""Was in service, and its engine failed again and again; `reason` says how. It is being built anew."""
 
 @typing.final
 class ClassifyRequest(message.Message):
@@ -94,6 +117,7 @@ class ClassifyRequest(message.Message):
     TOP_K_FIELD_NUMBER: builtins.int
     EXPLAIN_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
+    PRIORITY_FIELD_NUMBER: builtins.int
     model: builtins.str
     """Name of the model: the folder under the server's --models."""
     version: builtins.int
@@ -102,6 +126,8 @@ class ClassifyRequest(message.Message):
     """How many classes to answer, most probable first; 0 means 1. More than there are classes gives all of them."""
     request_id: builtins.str
     """Echoed in the answer and written to the log; made by the server when empty."""
+    priority: Priority.ValueType
+    """How urgent the request is; unspecified means NORMAL."""
     @builtins.property
     def images(self) -> containers.RepeatedCompositeFieldContainer[Image]:
         """At least one, at most what the server admits."""
@@ -119,10 +145,11 @@ class ClassifyRequest(message.Message):
         top_k: builtins.int = ...,
         explain: Explain | None = ...,
         request_id: builtins.str = ...,
+        priority: Priority.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["explain", b"explain"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["explain", b"explain", "images", b"images", "model", b"model", "request_id", b"request_id", "top_k", b"top_k", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["explain", b"explain", "images", b"images", "model", b"model", "priority", b"priority", "request_id", b"request_id", "top_k", b"top_k", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

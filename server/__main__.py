@@ -40,10 +40,13 @@ def main(
     engine: options.EngineOption = EngineName.AUTO,
     precision: options.PrecisionOption = PrecisionName.AUTO,
     threads: options.Threads = 0,
+    instances: options.Instances = 1,
+    engine_seconds: options.EngineSeconds = 30.0,
     decode_threads: options.DecodeThreads = 0,
     max_batch: options.MaxBatch = 0,
     max_inflight_images: options.MaxInflightImages = 512,
     max_inflight_mib: options.MaxInflightMib = 256,
+    shed_explanations_first: options.ShedExplanationsFirst = True,
     max_request_mib: options.MaxRequestMib = 32,
     max_image_pixels: options.MaxImagePixels = DEFAULT_MAX_PIXELS,
     processes: options.Processes = 1,
@@ -78,6 +81,9 @@ def main(
         drain_seconds=drain_seconds,
         processes=processes,
         engine_process=engine_process,
+        instances=instances,
+        engine_seconds=engine_seconds,
+        shed_explanations_first=shed_explanations_first,
     )
     _run(settings, log_level)
 

@@ -10,7 +10,6 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import uvloop
@@ -24,6 +23,7 @@ from server.serving.admission import Admission
 from server.serving.models import ServedModel
 from server.serving.readiness import Readiness
 from server.serving.service import Models, Serving
+from server.serving.workers import Workers
 from server.signals import first_signal, signal_or_failure
 from server.tally import Tally
 from server.transport import grpc_server, http
@@ -35,6 +35,9 @@ from server.transport.v2.grpc_service import InferenceService
 from server.transport.v2.inference import OpenInference
 
 log = logging.getLogger(__name__)
+
+# When all calls are answered, engines end at once; this much they get even after a drain that took all of its time.
+_LEAST_CLOSE_SECONDS = 1.0
 
 
 class Store(Models, Protocol):
@@ -101,8 +104,12 @@ class App:
         self.store = make_store(settings, events, clock)
         self._readiness = Readiness(lambda: bool(self.store.served()), str(settings.models))
         self._health = Health(events, self.store.is_serving, self._readiness)
-        admission = Admission(settings.max_inflight_images, settings.max_inflight_bytes)
-        self._workers = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
+        admission = Admission(
+            settings.max_inflight_images,
+            settings.max_inflight_bytes,
+            shed_explanations_first=settings.shed_explanations_first,
+        )
+        self._workers = Workers(settings.decode_threads, clock)
         models = siblings.everywhere(self.store) if siblings else self.store
         self._serving = Serving(models, admission, self._workers, events, clock, settings.max_image_pixels)
         calls = Calls(events, self._serving.known)
@@ -124,12 +131,20 @@ class App:
         await self._drain(await signal_or_failure(stop, [starting]))
         self._health.close()
         self._streams.close()
-        drain_seconds = self._settings.drain_seconds
-        await asyncio.gather(self._grpc.stop(drain_seconds), self._application.drain(drain_seconds))
-        await self.store.close()
+        await self._finish(self._settings.drain_seconds)
         await self._http.stop()
-        self._workers.shutdown()
+        self._workers.close()
         log.info("stopped")
+
+    async def _finish(self, seconds: float) -> None:
+        """Finishes what was admitted, or gives it up when the time is over: an engine that hangs must not keep the process."""
+        end = asyncio.get_running_loop().time() + seconds
+        await asyncio.gather(self._grpc.stop(seconds), self._application.drain(seconds))
+        try:
+            async with asyncio.timeout_at(max(end, asyncio.get_running_loop().time() + _LEAST_CLOSE_SECONDS)):
+                await self.store.close()
+        except TimeoutError:
+            log.error("engines had not finished after --drain-seconds %g; what they had is lost", seconds)
 
     async def families(self) -> list[Family]:
         """The metrics of this process."""

@@ -76,11 +76,14 @@ class Settings:
     drain_seconds: float
     processes: int = 1
     engine_process: EngineProcess = EngineProcess.AUTO
+    instances: int = 1
+    engine_seconds: float = 30.0
+    shed_explanations_first: bool = True
 
     @property
     def cores(self) -> int:
-        """Cores for one of the processes: its part of those that all of them may use."""
-        return max(1, available_cores() // self.processes)
+        """Cores for one of the engines of one of the processes: its part of those that all of them may use."""
+        return max(1, available_cores() // self.processes // self.instances)
 
 
 def available_cores() -> int:

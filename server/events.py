@@ -22,6 +22,7 @@ class ModelState(StrEnum):
 
     LOADING = "loading"
     SERVING = "serving"
+    FAILING = "failing"
     REFUSED = "refused"
     UNLOADED = "unloaded"
 
@@ -89,6 +90,14 @@ class BatchDone(Struct, frozen=True):
     version: str
     images: int
     seconds: float
+
+
+class EngineFault(Struct, frozen=True):
+    """An engine failed: `fault` is how, "raised", "hung", "memory", or "rebuild" when it could not be built anew."""
+
+    model: str
+    version: str
+    fault: str
 
 
 class ModelChanged(Struct, frozen=True):

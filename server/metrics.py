@@ -20,7 +20,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricF
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from server.events import STAGES, Events, ModelChanged, ModelState
+from server.events import STAGES, EngineFault, Events, ModelChanged, ModelState
 from server.tally import Histogram, Tally
 
 _MODEL = ("model", "version")
@@ -46,8 +46,15 @@ class Metrics:
             "seethrough_model_state", "1 for the state that the version is in.", (*_MODEL, "state"), registry=registry
         )
         self._runs_on: dict[tuple[str, str], tuple[str, ...]] = {}  # the labels of _info for each version in service
+        self._faults = Counter(
+            "seethrough_engine_faults",
+            "Engines that failed: a run raised, hung or had too little memory, or an engine could not be built anew.",
+            (*_MODEL, "fault"),
+            registry=registry,
+        )
         self._loads = Counter("seethrough_loads", "Bundles loaded, by outcome.", ("outcome",), registry=registry)
         events.subscribe(ModelChanged, self._changed)
+        events.subscribe(EngineFault, self._failed)
 
     def page(self, inflight: int, queued: Iterable[tuple[str, str, int]]) -> tuple[bytes, str]:
         """The page and its content type; `queued` gives (model, version, images waiting) of each version in service."""
@@ -75,6 +82,9 @@ class Metrics:
             self._info.labels(*now).set(1)
         if event.state in (ModelState.SERVING, ModelState.REFUSED):
             self._loads.labels(event.state.value).inc()
+
+    def _failed(self, event: EngineFault) -> None:
+        self._faults.labels(event.model, event.version, event.fault).inc()
 
 
 class _Tallied(Collector):

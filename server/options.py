@@ -44,6 +44,26 @@ Threads = Annotated[
         help="Cores for one run of the engine; 0 takes all that the process may use, or one for tiny networks.", min=0
     ),
 ]
+Instances = Annotated[
+    int,
+    typer.Option(
+        help="Engines of each model that run beside each other and divide the cores. More than one gives more throughput when other work "
+        "keeps the cores busy or a GPU waits for its data, and a lone caller waits longer; each takes its own memory.",
+        min=1,
+        max=64,
+    ),
+]
+EngineSeconds = Annotated[
+    float,
+    typer.Option(
+        help="A run of an engine that takes longer is given up: its callers get INTERNAL, and the engine is built anew.",
+        min=0.1,
+    ),
+]
+ShedExplanationsFirst = Annotated[
+    bool,
+    typer.Option(help="Refuse requests that ask for explanations from three quarters of the limit on, before others."),
+]
 DecodeThreads = Annotated[
     int, typer.Option(help="Pictures decoded or drawn at the same time; 0 means one for each core.", min=0)
 ]

@@ -49,6 +49,7 @@ class Load:
 
     latencies: NDArray[np.float64]  # seconds of each call, in the order of the answers
     seconds: float  # from the first call to the last answer
+    statuses: NDArray[np.int32]  # gRPC status of each, in that order; -1 over HTTP
     errors: int  # answers that are no success, or wrong
     first_error: str  # empty if there is none
     client_cpu_seconds: float
@@ -68,11 +69,14 @@ def run(
     seconds: float = 5.0,
     warm_up_seconds: float = WARM_UP_SECONDS,
     connections: int = _CONNECTIONS,
+    rate: float = 0.0,
+    timeout_ms: int = 0,
     meter: Callable[[], float] = lambda: 0.0,
 ) -> Load:
     """Loads the server at `target`, HOST:PORT, with `clients` calls in flight, each followed by the next when it is answered.
 
-    Over gRPC they share as many as `connections`; over HTTP/1.1 each client has its own. `meter` is read when the warm-up has
+    With a `rate`, in calls a second, they do not wait for answers: latencies count from when a call was due, and `clients` is the most
+    that may be in flight. `timeout_ms` is the deadline of each call over gRPC, 0 for none. Over gRPC they share as many as `connections`; over HTTP/1.1 each client has its own. `meter` is read when the warm-up has
     ended and when the last answer has come: for the server's CPU time. Raises RuntimeError when the generator is not compiled or
     the load cannot be finished.
     """
@@ -80,7 +84,7 @@ def run(
         raise RuntimeError(f"{GENERATOR} is not there: compile it with `make build/loadgen`")
     host, port = target.rsplit(":", 1)
     command = [str(GENERATOR), calls.protocol, host.strip("[]"), port, calls.path, str(clients)]
-    command += [str(min(clients, connections)), str(warm_up_seconds), str(seconds)]
+    command += [str(min(clients, connections)), str(warm_up_seconds), str(seconds), str(rate), str(timeout_ms)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
         try:
@@ -114,8 +118,8 @@ def _converse(process: subprocess.Popen[bytes], calls: Calls, target: str, meter
     written = process.stdout.read()
     if process.wait():
         raise RuntimeError(_complaint(process))
-    latencies, wrong = _read_answers(written, calls)
-    return Load(latencies, elapsed, len(wrong), wrong[0] if wrong else "", cpu, metered)
+    latencies, statuses, wrong = _read_answers(written, calls)
+    return Load(latencies, elapsed, statuses, len(wrong), wrong[0] if wrong else "", cpu, metered)
 
 
 def _post(calls: Calls, target: str, body: bytes) -> bytes:
@@ -144,19 +148,21 @@ def _complaint(process: subprocess.Popen[bytes]) -> str:
     return process.stderr.read().decode().strip() or f"loadgen ended with status {process.wait()}"
 
 
-def _read_answers(written: bytes, calls: Calls) -> tuple[NDArray[np.float64], list[str]]:
-    """Latencies, and what is wrong with the answers that are not right."""
+def _read_answers(written: bytes, calls: Calls) -> tuple[NDArray[np.float64], NDArray[np.int32], list[str]]:
+    """Latencies, gRPC statuses, and what is wrong with the answers that are not right."""
     latencies: list[float] = []
+    statuses: list[int] = []
     wrong: list[str] = []
     # Most answers to one request are the same to the byte: each is judged once.
     judged: dict[Answer, str] = {}
     for latency, answer in _records(written):
         latencies.append(latency)
+        statuses.append(answer[2])
         if answer not in judged:
             judged[answer] = _judge(calls, *answer)
         if judged[answer]:
             wrong.append(judged[answer])
-    return np.array(latencies), wrong
+    return np.array(latencies), np.array(statuses, np.int32), wrong
 
 
 def _records(data: bytes) -> Iterator[tuple[float, Answer]]:

@@ -131,13 +131,14 @@ static void submit(struct client *client)
 		pair(":authority", load->authority),
 		pair("te", "trailers"),
 		pair("content-type", "application/grpc"),
+		pair("grpc-timeout", load->timeout),
 	};
 	struct stream *stream = calloc(1, sizeof *stream);
 	if (stream == NULL)
 		die("no memory for a call");
 	stream->client = client;
 	const nghttp2_data_provider body = {.source.ptr = stream, .read_callback = read_request};
-	size_t count = sizeof headers / sizeof *headers;
+	size_t count = sizeof headers / sizeof *headers - (load->timeout[0] == '\0');
 	check("call", nghttp2_submit_request(client->connection->state, NULL, headers, count, &body, stream));
 }
 

@@ -29,7 +29,7 @@ struct connection {
 struct client {
 	struct connection *connection;
 	uint32_t request; /* which of the requests it has sent */
-	double started;   /* seconds, monotonic */
+	double started;   /* seconds, monotonic; of an open loop the moment when the call was due */
 	int32_t http_status, grpc_status;
 	struct buffer answer;
 };
@@ -55,7 +55,10 @@ struct load {
 	struct connection *connections;
 	size_t connection_count;
 	struct client *clients;
-	size_t client_count, in_flight;
+	struct client **idle; /* of an open loop: those without a call */
+	size_t client_count, idle_count, in_flight;
+	double rate;         /* calls a second; 0: a closed loop */
+	char timeout[24];    /* grpc-timeout of every call; empty for none */
 	int poller;
 	double deadline;    /* no call starts after it */
 	bool recording;     /* false while warming up */

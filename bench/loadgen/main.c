@@ -1,9 +1,11 @@
-/* A closed-loop load generator: some clients on one thread, each of which sends its next call when its last one is
- * answered. It is in C so that it takes next to nothing of the cores that it shares with the server it measures, and
- * it judges no answer: it keeps them all, for the program that started it to look at afterwards.
+/* A load generator: some clients on one thread. In a closed loop each of them sends its next call when its last one is
+ * answered; in an open loop calls are due at a rate whatever becomes of those before, latencies count from then, and CLIENTS
+ * is only the most that may be in flight. It is in C so that it takes next to nothing of the cores that it shares with the
+ * server it measures, and it judges no answer: it keeps them all, for the program that started it to look at afterwards.
  *
- *     loadgen grpc|http HOST PORT PATH CLIENTS CONNECTIONS WARM_UP_SECONDS SECONDS
+ *     loadgen grpc|http HOST PORT PATH CLIENTS CONNECTIONS WARM_UP_SECONDS SECONDS RATE TIMEOUT_MS
  *
+ * RATE is calls a second in an open loop, 0 for a closed one; TIMEOUT_MS the deadline of each gRPC call, 0 for none.
  * grpc is HTTP/2 without TLS; its calls share CONNECTIONS. http is HTTP/1.1, where every client has a connection of its
  * own, and CONNECTIONS and PATH go unused. All numbers in binary are little-endian, as on every machine it runs on.
  *
@@ -40,7 +42,8 @@ struct options {
 	const struct transport *transport;
 	const char *host, *port, *path;
 	size_t clients, connections;
-	double warm_up_seconds, seconds;
+	double warm_up_seconds, seconds, rate;
+	unsigned long timeout_ms;
 };
 
 _Noreturn void die(const char *format, ...)
@@ -78,7 +81,7 @@ static double cpu_seconds(void)
 
 /* ---- calls ---- */
 
-static void start_call(struct client *client)
+static void start_call(struct client *client, double due)
 {
 	struct load *load = client->connection->load;
 	client->request = load->next_request;
@@ -86,7 +89,7 @@ static void start_call(struct client *client)
 	client->http_status = 0;
 	client->grpc_status = -1;
 	client->answer.size = 0;
-	client->started = now();
+	client->started = due;
 	load->in_flight++;
 	load->transport->submit(client);
 }
@@ -110,36 +113,66 @@ void finish_call(struct client *client)
 	load->answers++;
 	if (load->recording)
 		record(load, client, finished - client->started);
-	if (finished < load->deadline)
-		start_call(client);
+	if (load->rate > 0)
+		load->idle[load->idle_count++] = client;
+	else if (finished < load->deadline)
+		start_call(client, finished);
 }
 
 /* ---- the load ---- */
 
-static void wait_and_receive(struct load *load)
+static void wait_and_receive(struct load *load, int milliseconds)
 {
 	struct epoll_event events[MOST_EVENTS];
-	int count = epoll_wait(load->poller, events, MOST_EVENTS, LONGEST_SILENCE_MS);
+	int count = epoll_wait(load->poller, events, MOST_EVENTS, milliseconds);
 	if (count < 0 && errno != EINTR)
 		die("epoll: %s", strerror(errno));
-	if (count == 0)
+	if (count == 0 && milliseconds == LONGEST_SILENCE_MS)
 		die("no answer for %d seconds, after %" PRIu64, LONGEST_SILENCE_MS / 1000, load->answers);
 	for (int i = 0; i < count; i++)
 		if (events[i].events & ~(uint32_t)EPOLLOUT)
 			receive_some(events[i].data.ptr);
 }
 
-/* Keeps every client calling for `seconds`, and returns when the last answer is there. */
+static void send_all_waiting(struct load *load)
+{
+	for (size_t i = 0; i < load->connection_count; i++)
+		send_waiting(&load->connections[i]);
+}
+
+/* Keeps every client calling until the deadline, and returns when the last answer is there. */
+static void run_closed(struct load *load)
+{
+	for (size_t i = 0; i < load->client_count; i++)
+		start_call(&load->clients[i], now());
+	while (load->in_flight > 0) {
+		send_all_waiting(load);
+		wait_and_receive(load, LONGEST_SILENCE_MS);
+	}
+}
+
+/* Calls at the rate until the deadline, and returns when the last answer is there. */
+static void run_open(struct load *load)
+{
+	double due = now();
+	while (due < load->deadline || load->in_flight > 0) {
+		for (; due < load->deadline && due <= now(); due += 1 / load->rate) {
+			if (load->idle_count == 0)
+				die("all %zu clients have a call in flight: allow more, or lower the rate", load->client_count);
+			start_call(load->idle[--load->idle_count], due);
+		}
+		send_all_waiting(load);
+		wait_and_receive(load, due < load->deadline ? 1 : LONGEST_SILENCE_MS);
+	}
+}
+
 static void run(struct load *load, double seconds)
 {
 	load->deadline = now() + seconds;
-	for (size_t i = 0; i < load->client_count; i++)
-		start_call(&load->clients[i]);
-	while (load->in_flight > 0) {
-		for (size_t i = 0; i < load->connection_count; i++)
-			send_waiting(&load->connections[i]);
-		wait_and_receive(load);
-	}
+	if (load->rate > 0)
+		run_open(load);
+	else
+		run_closed(load);
 }
 
 static struct load *new_load(const struct options *options)
@@ -155,12 +188,18 @@ static struct load *new_load(const struct options *options)
 		die("epoll: %s", strerror(errno));
 	load->client_count = options->clients;
 	load->clients = zeros(load->client_count, sizeof *load->clients);
+	load->idle = zeros(load->client_count, sizeof(struct client *));
+	load->rate = options->rate;
+	if (options->timeout_ms > 0)
+		snprintf(load->timeout, sizeof load->timeout, "%lum", options->timeout_ms);
 	load->connection_count = options->transport == &http1 ? options->clients : options->connections;
 	load->connections = zeros(load->connection_count, sizeof *load->connections);
 	for (size_t i = 0; i < load->connection_count; i++)
 		open_connection(&load->connections[i], load, options->host, options->port);
 	for (size_t i = 0; i < load->client_count; i++)
 		load->clients[i].connection = &load->connections[i % load->connection_count];
+	for (size_t i = 0; i < load->client_count; i++)
+		load->idle[load->idle_count++] = &load->clients[i];
 	return load;
 }
 
@@ -175,6 +214,7 @@ static void free_load(struct load *load)
 	buffer_free(&load->records);
 	close(load->poller);
 	free(load->connections);
+	free(load->idle);
 	free(load->clients);
 	free(load->requests);
 	free(load);
@@ -251,19 +291,19 @@ static size_t positive(const char *name, const char *text)
 	return value;
 }
 
-static double seconds_of(const char *name, const char *text)
+static double number_of(const char *name, const char *text)
 {
 	char *end;
 	double value = strtod(text, &end);
 	if (end == text || *end != '\0' || !(value >= 0))
-		die("%s: %s is not a number of seconds", name, text);
+		die("%s: %s is not a number from 0", name, text);
 	return value;
 }
 
 static struct options read_options(int count, char **arguments)
 {
-	if (count != 9)
-		die("usage: loadgen grpc|http HOST PORT PATH CLIENTS CONNECTIONS WARM_UP_SECONDS SECONDS");
+	if (count != 11)
+		die("usage: loadgen grpc|http HOST PORT PATH CLIENTS CONNECTIONS WARM_UP_SECONDS SECONDS RATE TIMEOUT_MS");
 	bool is_grpc = strcmp(arguments[1], "grpc") == 0;
 	if (!is_grpc && strcmp(arguments[1], "http") != 0)
 		die("%s: not one of grpc, http", arguments[1]);
@@ -274,8 +314,10 @@ static struct options read_options(int count, char **arguments)
 		.path = arguments[4],
 		.clients = positive("CLIENTS", arguments[5]),
 		.connections = positive("CONNECTIONS", arguments[6]),
-		.warm_up_seconds = seconds_of("WARM_UP_SECONDS", arguments[7]),
-		.seconds = seconds_of("SECONDS", arguments[8]),
+		.warm_up_seconds = number_of("WARM_UP_SECONDS", arguments[7]),
+		.seconds = number_of("SECONDS", arguments[8]),
+		.rate = number_of("RATE", arguments[9]),
+		.timeout_ms = (unsigned long)number_of("TIMEOUT_MS", arguments[10]),
 	};
 }
 

@@ -2,12 +2,25 @@
 
 It is work-conserving: an idle engine takes what is there at once, and while it runs the next batch gathers by itself. There
 is no timer, so a lone request waits for nobody, and batches grow exactly when the engine is the bottleneck. First come,
-first served; whose deadline has passed or whose caller is gone is never computed.
+first served, except that priorities have a head start; whose deadline has passed or whose caller is gone is never computed.
 """
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
+
+
+class Priority(StrEnum):
+    """How urgent a request is, in its caller's opinion."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
+# A request is served as if it had come so many seconds earlier: the urgent ones overtake, but nobody waits for ever.
+HEAD_START_SECONDS = {Priority.HIGH: 10.0, Priority.NORMAL: 0.0, Priority.LOW: -10.0}
 
 
 class Waiting(Protocol):
@@ -43,7 +56,7 @@ class Plan(Generic[T]):
 
 
 def plan(queue: Iterable[T], now: float, most: int) -> Plan[T]:
-    """Decides about the front of `queue`, oldest first, for an engine that is free `now` and takes up to `most` rows.
+    """Decides about the front of `queue`, the most urgent first, for an engine that is free `now` and takes up to `most` rows.
 
     A batch ends before the first entry that does not fit: nobody is overtaken. The first always fits.
     """

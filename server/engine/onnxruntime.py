@@ -9,7 +9,7 @@ from pathlib import Path
 import onnxruntime as ort
 
 from server.config import Device
-from server.engine.base import Array
+from server.engine.base import Array, as_memory_error
 from server.engine.compiled import CompiledEngine, Graph
 
 
@@ -37,7 +37,10 @@ def _graph(compiled: ort.InferenceSession) -> Graph:
     outputs = frozenset(value.name for value in compiled.get_outputs())
 
     def run(feeds: dict[str, Array], wanted: Sequence[str]) -> list[Array]:
-        answers: list[Array] = compiled.run(list(wanted), feeds)
+        try:
+            answers: list[Array] = compiled.run(list(wanted), feeds)
+        except Exception as error:
+            raise as_memory_error(error) from error
         return answers
 
     return Graph(inputs, outputs, run)

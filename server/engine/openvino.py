@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from server.engine.base import Array
+from server.engine.base import Array, as_memory_error
 from server.engine.compiled import CompiledEngine, Graph
 
 # OpenVINO tolerates that its converter of models cannot be found, and imports it otherwise: that takes as long as all the rest, and starts
@@ -41,7 +41,10 @@ def _graph(model: ov.CompiledModel) -> Graph:
 
     def run(feeds: Mapping[str, Array], wanted: Sequence[str]) -> list[Array]:
         given = {name: np.ascontiguousarray(array) for name, array in feeds.items()}
-        answers = request.infer(given, share_inputs=True, share_outputs=True)
+        try:
+            answers = request.infer(given, share_inputs=True, share_outputs=True)
+        except Exception as error:
+            raise as_memory_error(error) from error
         return [answers[ports[name]] for name in wanted]
 
     return Graph(tuple(port.get_any_name() for port in model.inputs), frozenset(ports), run)

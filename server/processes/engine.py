@@ -21,7 +21,7 @@ import numpy as np
 import uvloop
 
 from server import metrics_pages
-from server.batching.batcher import Output
+from server.batching.entries import Output
 from server.batching.items import ImageItem, TensorItem
 from server.errors import ServerError, UnavailableError
 from server.events import BatchDone, Events, ModelChanged, ModelState
@@ -183,7 +183,9 @@ class Session:
         slots, taken = self._slots[message.model], message.slots
         targets = np.array(message.targets, np.int64)
         pixels = slots.pixels[taken[0] : taken[0] + 1] if len(taken) == 1 else slots.pixels[taken]
-        output = await model.batcher.submit(ImageItem(pixels, targets, message.method), message.deadline)
+        output = await model.batcher.submit(
+            ImageItem(pixels, targets, message.method), message.deadline, priority=message.priority
+        )
         slots.probabilities[taken] = output.result.probabilities
         if explained := targets.shape[1]:
             slots.heatmaps[taken, :explained] = output.result.heatmaps
@@ -192,13 +194,15 @@ class Session:
     async def _rows(self, message: SubmitRows) -> Done:
         model = self._engines.served(message.model)
         assert isinstance(model, ServedTensors), "asked as what the catalogue says"  # noqa: S101  for the type checker
-        output = await model.batcher.submit(TensorItem(unpack(message.inputs), message.wanted), message.deadline)
+        output = await model.batcher.submit(
+            TensorItem(unpack(message.inputs), message.wanted), message.deadline, priority=message.priority
+        )
         return _done(message.call, model, output, pack(output.result))
 
 
 def _done(call: int, model: ServedModel, output: Output[Any], outputs: Arrays | None) -> Done:
-    per_row = model.batcher.seconds_per_row
-    return Done(call, output.queue_seconds, output.infer_seconds, output.batch_rows, per_row, outputs)
+    wait = model.batcher.wait_seconds
+    return Done(call, output.queue_seconds, output.infer_seconds, output.batch_rows, wait, outputs)
 
 
 def _model(key: int, name: str, version: int, entry: Entry) -> Model:

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar, cast
 import msgspec
 import numpy as np
 
+from server.batching.policy import Priority
 from server.engine.base import Array
 
 # Name, element type and shape, and the elements of an array.
@@ -50,6 +51,7 @@ class Submit(_Message, frozen=True, tag=3):
     targets: list[list[int]]
     method: int
     deadline: float | None
+    priority: Priority
 
 
 class SubmitRows(_Message, frozen=True, tag=4):
@@ -60,6 +62,7 @@ class SubmitRows(_Message, frozen=True, tag=4):
     inputs: Arrays
     wanted: tuple[str, ...]
     deadline: float | None
+    priority: Priority
 
 
 class Cancel(_Message, frozen=True, tag=5):
@@ -104,7 +107,7 @@ class Done(_Message, frozen=True, tag=12):
     queue_seconds: float
     infer_seconds: float
     batch_rows: int
-    seconds_per_row: float
+    wait_seconds: float  # until the engine has answered all that waits
     outputs: Arrays | None
 
 

@@ -16,8 +16,9 @@ from typing import Any, Generic
 import msgspec
 
 from bundle.manifest import Manifest, TensorManifest
-from server.batching.batcher import Output
+from server.batching.entries import Output
 from server.batching.items import ImageItem, ImageResult, TensorItem, most_probable
+from server.batching.policy import Priority
 from server.config import Settings
 from server.engine.base import Array
 from server.errors import DeadlineError, InternalError, OverloadedError, ServerError, UnavailableError
@@ -62,6 +63,12 @@ class _Call(Generic[R]):
     answer: "asyncio.Future[Output[R]]"
     read: Callable[[Done], R]
     release: Callable[[], None]
+
+
+def _error(message: Failed) -> ServerError:
+    if message.kind == OverloadedError.__name__:
+        return OverloadedError(message.message, _RETRY_SECONDS)
+    return _ERRORS[message.kind](message.message)
 
 
 class Connection:
@@ -116,7 +123,7 @@ class Connection:
             case Failed():
                 call = self._calls.pop(message.call)
                 if not call.answer.done():
-                    call.answer.set_exception(_ERRORS[message.kind](message.message))
+                    call.answer.set_exception(_error(message))
                 call.release()
             case Synced():
                 if (done := self._syncs.get(message.number)) is not None and not done.done():
@@ -143,7 +150,7 @@ class _Queue:
         self.max_batch = model.max_batch
         self._connection = connection
         self._key = model.key
-        self._seconds_per_row = 0.0
+        self._wait_seconds = 0.0
         self._working = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -155,9 +162,9 @@ class _Queue:
         return 0
 
     @property
-    def seconds_per_row(self) -> float:
-        """As the engine process told with its last answer."""
-        return self._seconds_per_row
+    def wait_seconds(self) -> float:
+        """As the engine process told with its last answer, while there are others to come."""
+        return self._wait_seconds if self._working else 0.0
 
     async def close(self) -> None:
         """Waits for what is in work."""
@@ -193,6 +200,7 @@ class RemoteImages(_Queue):
         deadline: float | None,
         *,
         lone: bool = False,  # noqa: ARG002  here it never is: others come from other processes
+        priority: Priority = Priority.NORMAL,
     ) -> Output[ImageResult]:
         """As `Batcher.submit`; raises UnavailableError too when the engine process ends."""
         if len(self._free) < item.rows:
@@ -202,7 +210,7 @@ class RemoteImages(_Queue):
         self._slots.pixels[slots] = item.pixels
         targets = item.targets.tolist()
         return await self._connection.call(
-            lambda number: Submit(number, self._key, slots, targets, item.method, deadline),
+            lambda number: Submit(number, self._key, slots, targets, item.method, deadline, priority),
             partial(self._read, slots, item.targets.shape[1]),
             partial(self._release, slots),
         )
@@ -213,7 +221,7 @@ class RemoteImages(_Queue):
         self._connection.regions.give_back(self._region)
 
     def _read(self, slots: list[int], targets: int, done: Done) -> ImageResult:
-        self._seconds_per_row = done.seconds_per_row
+        self._wait_seconds = done.wait_seconds
         probabilities = self._slots.probabilities[slots]
         return ImageResult(probabilities, self._slots.heatmaps[slots, :targets], *most_probable(probabilities))
 
@@ -231,16 +239,17 @@ class RemoteRows(_Queue):
         deadline: float | None,
         *,
         lone: bool = False,  # noqa: ARG002  as for images
+        priority: Priority = Priority.NORMAL,
     ) -> Output[dict[str, Array]]:
         """As `Batcher.submit`; raises UnavailableError too when the engine process ends."""
         self._begin()
         inputs = messages.pack(item.inputs)
         return await self._connection.call(
-            lambda number: SubmitRows(number, self._key, inputs, item.wanted, deadline), self._read, self._end
+            lambda number: SubmitRows(number, self._key, inputs, item.wanted, deadline, priority), self._read, self._end
         )
 
     def _read(self, done: Done) -> dict[str, Array]:
-        self._seconds_per_row = done.seconds_per_row
+        self._wait_seconds = done.wait_seconds
         return messages.unpack(done.outputs or {})
 
 

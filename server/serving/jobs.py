@@ -7,6 +7,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from bundle.preprocess import Box
+from server.batching.policy import Priority
 from server.errors import ServerError
 from server.events import ModelState, Timings
 
@@ -88,6 +89,7 @@ class ClassifyJob(Struct, frozen=True):
     request_id: str
     received: float
     deadline: float | None
+    priority: Priority = Priority.NORMAL
 
 
 class Prediction(Struct, frozen=True):
@@ -149,6 +151,7 @@ class PixelsJob(Struct, frozen=True):
     request_id: str
     received: float
     deadline: float | None
+    priority: Priority = Priority.NORMAL
 
 
 class TensorJob(Struct, frozen=True):
@@ -161,6 +164,7 @@ class TensorJob(Struct, frozen=True):
     request_id: str
     received: float
     deadline: float | None
+    priority: Priority = Priority.NORMAL
 
 
 class TensorAnswer(Struct, frozen=True):

@@ -16,6 +16,7 @@ import numpy as np
 from bundle import files, golden
 from bundle.errors import BundleError
 from bundle.manifest import Manifest, Precision, TensorManifest
+from server.batching.items import ImageItem, TensorItem
 from server.config import Settings
 from server.engine import select
 from server.engine.base import Array, Engine
@@ -29,14 +30,26 @@ class Loaded:
     """A bundle that passed every step."""
 
     manifest: Manifest | TensorManifest
-    engine: Engine
+    engines: list[Engine]  # as many as run beside each other
+    rebuild: Callable[[], Engine]  # one more like them, that passed the steps too; raises what went wrong
     max_batch: int  # rows in one run
+    canary: ImageItem | TensorItem  # a question to ask an engine that has been idle
 
 
 @dataclass(frozen=True)
 class _Candidate:
     engine: Engine
+    choice: Choice
     max_batch: int
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """What takes a graph of a bundle to an engine in service."""
+
+    graphs: Mapping[str, Sequence[Path]]  # of each precision, those with fewer outputs first
+    probe: Probe
+    check: Callable[[Engine], None]  # raises BundleError when its answers are not the trained model's
 
 
 def load(folder: Path, settings: Settings) -> Loaded:
@@ -44,19 +57,16 @@ def load(folder: Path, settings: Settings) -> Loaded:
     with _timed("verify"):
         manifest = files.verify(folder)
     try:
-        found = (
-            _checked_tensors(folder, manifest, settings)
-            if isinstance(manifest, TensorManifest)
-            else _checked_classifier(folder, manifest, settings)
-        )
+        if isinstance(manifest, TensorManifest):
+            return _load_tensors(folder, manifest, settings)
+        return _load_classifier(folder, manifest, settings)
     except BundleError:
         raise
     except Exception as error:
         raise BundleError(f"the engine cannot run the model: {error}") from error
-    return Loaded(manifest, found.engine, found.max_batch)
 
 
-def _checked_classifier(folder: Path, manifest: Manifest, settings: Settings) -> _Candidate:
+def _load_classifier(folder: Path, manifest: Manifest, settings: Settings) -> Loaded:
     with _timed("read golden samples"):
         samples = golden.read(folder, manifest)
     plain: dict[str, Array] = {"pixels": samples.pixels}
@@ -76,11 +86,12 @@ def _checked_classifier(folder: Path, manifest: Manifest, settings: Settings) ->
                 _require(name, delta, getattr(tolerance, name))
 
     graphs = {name: [folder / form.predict_file, folder / form.file] for name, form in forms.items()}
-    found = select.choices(list(forms.values()), settings)
-    return _best(_by_speed(graphs, found, settings, Probe(_first(plain), ["probabilities"])), check)
+    steps = _Steps(graphs, Probe(_first(plain), ["probabilities"]), check)
+    canary = ImageItem(samples.pixels[:1], np.empty((1, 0), np.int64), 0)
+    return _loaded(folder, manifest, select.choices(list(forms.values()), settings), steps, settings, canary)
 
 
-def _checked_tensors(folder: Path, manifest: TensorManifest, settings: Settings) -> _Candidate:
+def _load_tensors(folder: Path, manifest: TensorManifest, settings: Settings) -> Loaded:
     samples = golden.read_tensors(folder, manifest)
     wanted = [tensor.name for tensor in manifest.outputs]
 
@@ -90,28 +101,49 @@ def _checked_tensors(folder: Path, manifest: TensorManifest, settings: Settings)
             _require(name, golden.relative_difference(samples.outputs[name], output), manifest.tolerance)
 
     graphs: dict[str, list[Path]] = {form.name: [folder / form.file] for form in manifest.precisions}
+    first = _first(samples.inputs)
+    steps = _Steps(graphs, Probe(first, wanted), check)
     found = select.choices(manifest.precisions, settings)
-    return _best(_by_speed(graphs, found, settings, Probe(_first(samples.inputs), wanted)), check)
+    return _loaded(folder, manifest, found, steps, settings, TensorItem(first, tuple(wanted)))
 
 
-def _by_speed(
-    graphs: Mapping[str, Sequence[Path]], found: Sequence[Choice], settings: Settings, probe: Probe
-) -> Iterator[_Candidate]:
-    """Engines with all their graphs, the fastest here first; `graphs` are those of each precision, the cheapest first."""
+def _loaded(
+    folder: Path,
+    manifest: Manifest | TensorManifest,
+    found: Sequence[Choice],
+    steps: _Steps,
+    settings: Settings,
+    canary: ImageItem | TensorItem,
+) -> Loaded:
+    best = _best(_by_speed(found, steps, settings), steps.check)
+
+    def rebuild() -> Engine:
+        if files.verify(folder) != manifest:
+            raise BundleError(f"{folder} holds another bundle now; the model has to be loaded again")
+        engine = select.build(steps.graphs[best.choice.precision], best.choice, settings)
+        steps.check(engine)
+        return engine
+
+    engines = [best.engine, *(rebuild() for _ in range(1, settings.instances))]
+    return Loaded(manifest, engines, rebuild, best.max_batch, canary)
+
+
+def _by_speed(found: Sequence[Choice], steps: _Steps, settings: Settings) -> Iterator[_Candidate]:
+    """Engines with all their graphs, the fastest here first."""
 
     def trial(choice: Choice) -> Trial:
         with _timed(f"try {choice.engine} {choice.precision} on {choice.threads} threads"):
-            engine = select.build(graphs[choice.precision][:1], choice, settings)
-            seconds = select.shortest(engine, probe, time.perf_counter)
+            engine = select.build(steps.graphs[choice.precision][:1], choice, settings)
+            seconds = select.shortest(engine, steps.probe, time.perf_counter)
         log.debug("%s takes %.3f ms", choice, 1e3 * seconds)
         return Trial(choice, engine, seconds)
 
     for tried in select.by_speed(found, trial, any_threads=not settings.threads):
         engine = tried.engine
-        if more := graphs[tried.choice.precision][1:]:
+        if more := steps.graphs[tried.choice.precision][1:]:
             with _timed("build the explaining graph"):
                 engine = engine.joined(select.build(more, tried.choice, settings))
-        yield _Candidate(engine, select.largest_batch(tried, settings))
+        yield _Candidate(engine, tried.choice, select.largest_batch(tried, settings))
 
 
 def _best(candidates: Iterator[_Candidate], check: Callable[[Engine], None]) -> _Candidate:

@@ -5,8 +5,9 @@ from functools import cached_property
 from typing import Protocol, TypeVar
 
 from bundle.manifest import Manifest, Provenance, Tensor, TensorManifest
-from server.batching.batcher import Output
+from server.batching.entries import Output
 from server.batching.items import ImageItem, ImageResult, Item, TensorItem
+from server.batching.policy import Priority
 from server.engine.base import Array
 from server.serving.jobs import Running, RunningTensors, TensorInfo
 
@@ -42,10 +43,12 @@ class Queue(Protocol[I_contra, R]):
         """Items that wait in this process now."""
 
     @property
-    def seconds_per_row(self) -> float:
-        """Engine time per row, averaged over the last batches; 0 before the first."""
+    def wait_seconds(self) -> float:
+        """About how long the engine has to do until all is answered that waits now; 0 when that is not known."""
 
-    async def submit(self, item: I_contra, deadline: float | None, *, lone: bool = False) -> Output[R]:
+    async def submit(
+        self, item: I_contra, deadline: float | None, *, lone: bool = False, priority: Priority = Priority.NORMAL
+    ) -> Output[R]:
         """The engine's answer to one item, a `lone` one if no other comes with it; raises ServerError, and cancelling it takes the item out of the queue."""
         ...
 

@@ -6,19 +6,22 @@ from typing import Any
 
 import numpy as np
 
-from server.batching.batcher import Output
+from server.batching.entries import Output
 from server.batching.items import Item
+from server.batching.policy import Priority
 from server.engine.base import Array
 from server.events import Timings
 from server.serving.models import Queue, R
 
 
-async def submitted(queue: Queue[Any, R], items: Iterable[Item], deadline: float | None) -> list[Output[R]]:
+async def submitted(
+    queue: Queue[Any, R], items: Iterable[Item], deadline: float | None, priority: Priority
+) -> list[Output[R]]:
     """The engine's outputs for all parts; a lone one, as most requests have, without the price of a task."""
     first, *others = items
     if not others:
-        return [await queue.submit(first, deadline, lone=True)]
-    return await asyncio.gather(*(queue.submit(item, deadline) for item in (first, *others)))
+        return [await queue.submit(first, deadline, lone=True, priority=priority)]
+    return await asyncio.gather(*(queue.submit(item, deadline, priority=priority) for item in (first, *others)))
 
 
 def timings(outputs: Sequence[Output[Any]], total_seconds: float) -> Timings:

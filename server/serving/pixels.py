@@ -21,7 +21,7 @@ async def answer(
     job: PixelsJob, model: ServedClassifier, clock: Callable[[], float]
 ) -> tuple[TensorAnswer, ImagesAnswered]:
     """The engine's outputs for all pictures of a job, and what is to be told of them."""
-    outputs = await parts.submitted(model.batcher, _items(job, model), job.deadline)
+    outputs = await parts.submitted(model.batcher, _items(job, model), job.deadline, job.priority)
     results = [output.result for output in outputs]
     timings = parts.timings(outputs, clock() - job.received)
     arrays: dict[str, Array] = {PROBABILITIES: parts.joined([result.probabilities for result in results])}

@@ -2,22 +2,20 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from bundle.errors import BundleError
 from bundle.files import MANIFEST_SUM
-from bundle.manifest import TensorManifest
-from server.batching.batcher import Batcher
-from server.batching.items import Images, Tensors
 from server.config import Settings
 from server.errors import ModelNotFoundError, UnavailableError
-from server.events import BatchDone, Events, ModelState
+from server.events import Events, ModelState
+from server.serving import assembly
+from server.serving.assembly import Identity, Surroundings
 from server.serving.catalogue import SERVED, Catalogue, Entry, NotServed
 from server.serving.layout import Found, find_bundles
 from server.serving.loading import load
-from server.serving.models import ServedClassifier, ServedTensors
+from server.serving.models import ServedModel
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +28,8 @@ class Repository(Catalogue):
         self._settings = settings
         self._clock = clock
         self._changing = asyncio.Lock()  # one load or unload at a time
+        self._around = Surroundings(events, clock, settings.engine_seconds, self._on_failing)
+        self._failing: dict[tuple[str, int], ServedModel] = {}  # out of service until their engines work again
 
     async def load_all(self) -> None:
         """Loads every bundle found, one after the other; returns when each is in service or refused."""
@@ -109,20 +109,22 @@ class Repository(Catalogue):
         except Exception:
             log.exception("refused %s version %d", name, version)
             return NotServed(ModelState.REFUSED, "unforeseen error while loading; the server's log has the details")
-        engine = loaded.engine
+        engine = loaded.engines[0]
         log.info(
             "serving %s version %d on %s %s %s after %.2f s",
             *(name, version, engine.name, engine.precision, engine.device, self._clock() - started),
         )
+        return assembly.served(Identity(name, version, fingerprint), loaded, self._around)
 
-        def on_batch(images: int, seconds: float) -> None:
-            self._events.emit(BatchDone(name, str(version), images, seconds))
-
-        common = (loaded.max_batch, self._clock, on_batch, f"{name}/{version}")
-        served = (name, version, engine, time.time(), fingerprint)
-        if isinstance(loaded.manifest, TensorManifest):
-            return ServedTensors(*served, loaded.manifest, Batcher(engine, Tensors(), *common))
-        return ServedClassifier(*served, loaded.manifest, Batcher(engine, Images(), *common))
+    def _on_failing(self, model: ServedModel, reason: str) -> None:
+        """Takes a version out of service while its engines fail, and in again."""
+        key = model.name, model.version
+        if reason and self.versions(model.name).get(model.version) is model:
+            self._failing[key] = model
+            self.enter(*key, NotServed(ModelState.FAILING, reason))
+        elif not reason and self._failing.get(key) is model:
+            del self._failing[key]
+            self.enter(*key, model)
 
 
 def _fingerprint(folder: Path) -> str:

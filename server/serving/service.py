@@ -8,7 +8,6 @@ Images of one request travel on their own: each may meet others' in a batch, and
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
-from concurrent.futures import Executor
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
@@ -31,7 +30,7 @@ from server.errors import (
 )
 from server.events import Events, ImagesAnswered, ImagesFailed, Outcome, TensorsAnswered, Timings
 from server.serving import explain, pixels, tensors
-from server.serving.admission import Admission
+from server.serving.admission import Admission, Demand
 from server.serving.jobs import (
     Answer,
     Classification,
@@ -51,6 +50,7 @@ from server.serving.jobs import (
 )
 from server.serving.models import ServedClassifier, ServedModel, ServedTensors
 from server.serving.observers import Observed, Observers
+from server.serving.workers import Workers
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ class Serving:
         self,
         models: Models,
         admission: Admission,
-        workers: Executor,
+        workers: Workers,
         events: Events,
         clock: Callable[[], float],
         max_image_pixels: int,
@@ -157,10 +157,11 @@ class Serving:
         tasks = [_task(job, model, question) for question in job.questions]
         size_bytes = sum([question.image.size_bytes for question in job.questions])
         try:
-            with self._admission.admit(len(tasks), size_bytes, model.batcher.seconds_per_row):
+            explained = any(task.targets.size for task in tasks)
+            with self._admission.admit(self._demand(job, model, len(tasks), size_bytes, explained)):
                 results = await _all(self._settle(task) for task in tasks)
-        except OverloadedError:
-            self._failed(model, "shed", len(tasks))
+        except (OverloadedError, DeadlineError) as error:
+            self._failed(model, _outcome(error), len(tasks))
             raise
         errors = [result for result in results if isinstance(result, ServerError)]
         if len(errors) == len(results):
@@ -207,7 +208,8 @@ class Serving:
     def _together(self, job: PixelsJob | TensorJob, model: ServedModel, rows: int, size_bytes: int) -> Iterator[None]:
         """Admits a job whose rows are answered together, for the block, and counts them when it fails."""
         try:
-            with self._admission.admit(rows, size_bytes, model.batcher.seconds_per_row):
+            explained = isinstance(job, PixelsJob) and job.targets is not None
+            with self._admission.admit(self._demand(job, model, rows, size_bytes, explained)):
                 yield
         except ServerError as error:
             self._failed(model, _outcome(error), rows)
@@ -215,6 +217,20 @@ class Serving:
         except asyncio.CancelledError:
             self._failed(model, "expired" if self._is_late(job) else "cancelled", rows)
             raise
+
+    def _demand(
+        self,
+        job: ClassifyJob | PixelsJob | TensorJob,
+        model: ServedModel,
+        images: int,
+        size_bytes: int,
+        explained: bool,
+    ) -> Demand:
+        wait = model.batcher.wait_seconds
+        if isinstance(job, ClassifyJob):
+            wait += self._workers.wait_seconds
+        left = None if job.deadline is None else job.deadline - self._clock()
+        return Demand(images, size_bytes, job.priority, explained, wait, left)
 
     async def _settle(self, task: _Task) -> Answer | ServerError:
         """The answer for one image or its error, counted either way."""
@@ -246,7 +262,7 @@ class Serving:
             raise DeadlineError("the deadline passed while the image was decoded")
         item = ImageItem(sample.pixels[np.newaxis], task.targets, task.method)
         lone = len(task.job.questions) == 1
-        output = await task.model.batcher.submit(item, task.job.deadline, lone=lone)
+        output = await task.model.batcher.submit(item, task.job.deadline, lone=lone, priority=task.job.priority)
         inferred = self._clock()
         if self._observers:
             encoded = None if isinstance(task.question.image, RawImage) else task.question.image.data
@@ -271,7 +287,7 @@ class Serving:
         if isinstance(image, RawImage):
             return _raw_sample(image, spec.shape)
         try:
-            return await self._in_worker(preprocess.from_bytes, image.data, spec, self._max_image_pixels)
+            return await self._workers.run(preprocess.from_bytes, image.data, spec, self._max_image_pixels)
         except PictureError as error:
             raise InvalidImageError(str(error)) from error
 
@@ -284,7 +300,7 @@ class Serving:
         grids = explain.grids(result, sample, task.model.manifest)
         heatmaps: Sequence[Grid | bytes] = grids
         if form is not HeatmapFormat.GRID:
-            heatmaps = await self._in_worker(
+            heatmaps = await self._workers.run(
                 explain.draw, task.question.image, sample, grids, form, self._max_image_pixels
             )
         classes = [ranking[-1 - code] if code < 0 else code for code in task.targets[0].tolist()]
@@ -293,9 +309,6 @@ class Serving:
             Explanation(_prediction(index, labels, result.probabilities[0]), method, heatmap)
             for index, heatmap in zip(classes, heatmaps, strict=True)
         )
-
-    async def _in_worker(self, function: Callable[..., T], *arguments: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._workers, function, *arguments)
 
     def _is_late(self, job: ClassifyJob | PixelsJob | TensorJob) -> bool:
         return job.deadline is not None and job.deadline <= self._clock()

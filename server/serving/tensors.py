@@ -42,7 +42,7 @@ async def answer(job: TensorJob, model: ServedTensors, clock: Callable[[], float
     """The engine's outputs for all rows of a job that `check` has passed."""
     wanted = job.outputs or tuple(tensor.name for tensor in model.manifest.outputs)
     items = (TensorItem(part, wanted) for part in _parts(job.inputs, model.batcher.max_batch))
-    outputs = await parts.submitted(model.batcher, items, job.deadline)
+    outputs = await parts.submitted(model.batcher, items, job.deadline, job.priority)
     timings = parts.timings(outputs, clock() - job.received)
     joined = {name: parts.joined([output.result[name] for output in outputs]) for name in wanted}
     return TensorAnswer(model.name, model.version, joined, timings)

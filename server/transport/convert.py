@@ -3,6 +3,7 @@
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from proto import classifier_pb2 as pb
+from server.batching.policy import Priority
 from server.errors import InvalidRequestError, ServerError
 from server.events import ModelState, Timings
 from server.serving.jobs import (
@@ -38,6 +39,13 @@ _STATES = {
     ModelState.SERVING: pb.MODEL_STATE_SERVING,
     ModelState.REFUSED: pb.MODEL_STATE_REFUSED,
     ModelState.UNLOADED: pb.MODEL_STATE_UNLOADED,
+    ModelState.FAILING: pb.MODEL_STATE_FAILING,
+}
+_PRIORITIES: dict[int, Priority] = {
+    pb.PRIORITY_UNSPECIFIED: Priority.NORMAL,
+    pb.PRIORITY_HIGH: Priority.HIGH,
+    pb.PRIORITY_NORMAL: Priority.NORMAL,
+    pb.PRIORITY_LOW: Priority.LOW,
 }
 
 
@@ -54,7 +62,14 @@ def to_job(request: pb.ClassifyRequest, request_id: str, received: float, deadli
         request_id=request_id,
         received=received,
         deadline=deadline,
+        priority=_priority(request.priority),
     )
+
+
+def _priority(priority: int) -> Priority:
+    if priority not in _PRIORITIES:
+        raise InvalidRequestError(f"priority: {priority} is not one of the enumeration; leave it out or send 1 to 3")
+    return _PRIORITIES[priority]
 
 
 def to_version(version: int) -> int | None:

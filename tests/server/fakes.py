@@ -2,11 +2,15 @@
 
 import asyncio
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from server.engine.base import Array
+from server.batching.batcher import Batcher, Limits
+from server.batching.items import ImageItem, ImageResult, Images
+from server.batching.lane import Fault
+from server.engine.base import Array, Engine
 
 
 class ManualClock:
@@ -17,6 +21,37 @@ class ManualClock:
 
     def __call__(self) -> float:
         return self.now
+
+
+@dataclass
+class Heard:
+    """What a batcher told of its engines."""
+
+    faults: list[Fault] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+
+    def ran(self, rows: int, seconds: float) -> None:
+        pass
+
+    def fault(self, fault: Fault) -> None:
+        self.faults.append(fault)
+
+    def failing(self, reason: str) -> None:
+        self.reasons.append(reason)
+
+
+def image_batcher(
+    *engines: Engine,
+    clock: Callable[[], float],
+    most: int = 8,
+    rebuild: Callable[[], Engine] | None = None,
+    heard: Heard | None = None,
+    run_seconds: float = 1000.0,
+) -> Batcher[ImageItem, ImageResult]:
+    """A batcher of images of 2x2 pixels; without `rebuild`, an engine that failed is used again."""
+    canary = ImageItem(np.zeros((1, 2, 2, 1), np.uint8), np.empty((1, 0), np.int64), 0)
+    limits = Limits(most, run_seconds)
+    return Batcher(engines, Images, limits, rebuild or (lambda: engines[0]), canary, heard or Heard(), clock, "test")
 
 
 class GatedEngine:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +11,6 @@ import grpc
 from bundle import manifest
 from proto import classifier_pb2 as pb
 from proto import classifier_pb2_grpc as rpc
-from server.batching.batcher import Batcher
-from server.batching.items import Images
 from server.errors import ModelNotFoundError
 from server.events import Events, ImagesFailed, ModelState, RequestDone
 from server.metrics import Metrics
@@ -22,6 +19,7 @@ from server.serving.jobs import ModelStatus
 from server.serving.models import ServedClassifier, ServedModel
 from server.serving.readiness import Readiness
 from server.serving.service import Serving
+from server.serving.workers import Workers
 from server.tally import Tally
 from server.transport import grpc_server
 from server.transport.calls import Calls
@@ -31,7 +29,7 @@ from server.transport.health import Health
 from server.transport.v2.grpc_service import InferenceService
 from server.transport.v2.inference import OpenInference
 from tests.bundles import make_bundle
-from tests.server.fakes import GatedEngine, ManualClock
+from tests.server.fakes import GatedEngine, ManualClock, image_batcher
 
 MODEL = "switch"
 LABELS = ("off", "on")
@@ -89,18 +87,19 @@ async def gated_serving(folder: Path, max_images: int = 8, max_bytes: int = 1 <<
         make_bundle(folder / "1", kind="binary", labels=LABELS, height=HEIGHT, width=WIDTH, colour="grey")
     )
     engine, clock, bus = GatedEngine(), ManualClock(), Events()
-    batcher = Batcher(engine, Images(), 8, clock, lambda *_: None, MODEL)
+    batcher = image_batcher(engine, clock=clock)
     models = OneModel(ServedClassifier(MODEL, 1, engine, 0.0, "", spec, batcher))
-    with ThreadPoolExecutor(2) as workers:
-        serving = Serving(models, Admission(max_images, max_bytes), workers, bus, clock, 10_000)
-        gated = Gated(serving, engine, clock, bus=bus)
-        bus.subscribe(ImagesFailed, gated.failures.append)
-        bus.subscribe(RequestDone, gated.calls.append)
-        try:
-            yield gated
-        finally:
-            engine.release(1000)
-            await batcher.close()
+    workers = Workers(2, clock)
+    serving = Serving(models, Admission(max_images, max_bytes), workers, bus, clock, 10_000)
+    gated = Gated(serving, engine, clock, bus=bus)
+    bus.subscribe(ImagesFailed, gated.failures.append)
+    bus.subscribe(RequestDone, gated.calls.append)
+    try:
+        yield gated
+    finally:
+        engine.release(1000)
+        await batcher.close()
+        workers.close()
 
 
 def counting(events: Events) -> Tally:

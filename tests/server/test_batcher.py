@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager
 import numpy as np
 import pytest
 
-from server.batching.batcher import Batcher, Output
-from server.batching.items import ImageItem, ImageResult, Images
+from server.batching.batcher import Batcher
+from server.batching.entries import Output
+from server.batching.items import ImageItem, ImageResult
 from server.engine.base import Array
 from server.errors import DeadlineError, InternalError, UnavailableError
-from tests.server.fakes import GatedEngine, ManualClock
+from tests.server.fakes import GatedEngine, ManualClock, image_batcher
 
 ENOUGH = 1000
 
@@ -22,7 +23,7 @@ ImageOutput = Output[ImageResult]
 
 @asynccontextmanager
 async def batching(engine: GatedEngine, clock: ManualClock, most: int = 8) -> AsyncIterator[ImageBatcher]:
-    batcher = Batcher(engine, Images(), most, clock, lambda *_: None, "test")
+    batcher = image_batcher(engine, clock=clock, most=most)
     try:
         yield batcher
     finally:

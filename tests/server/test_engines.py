@@ -55,7 +55,7 @@ def test_every_engine_gives_the_golden_answers(tmp_path: Path, build: Callable[[
 def test_every_kind_of_bundle_loads_on_every_engine(tmp_path: Path, name: EngineName) -> None:
     wanted = replace(settings(tmp_path), engine=name)
     for folder in (make_bundle(tmp_path / "m/1"), make_tensor_bundle(tmp_path / "n/1")):
-        assert name in (EngineName.AUTO, load(folder, wanted).engine.name)
+        assert name in (EngineName.AUTO, load(folder, wanted).engines[0].name)
 
 
 def test_openvino_on_a_gpu_is_refused_with_the_reason(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_when_the_fastest_gives_other_answers_the_next_one_serves(
     monkeypatch.setattr("server.engine.select.processor_flags", lambda: frozenset({"avx512f"}))
     monkeypatch.setattr("server.engine.select.shortest", lambda engine, *_: seconds[engine.name])
     monkeypatch.setattr("server.engine.openvino.build", off_by_much)
-    assert load(folder, replace(settings(tmp_path), engine=EngineName.AUTO)).engine.name == "onnxruntime"
+    assert load(folder, replace(settings(tmp_path), engine=EngineName.AUTO)).engines[0].name == "onnxruntime"
     with pytest.raises(BundleError, match="golden check"):
         load(folder, replace(settings(tmp_path), engine=EngineName.OPENVINO))
 

@@ -30,7 +30,7 @@ async def test_a_full_server_refuses_at_once_and_says_when_to_come_again(tmp_pat
         assert len((await admitted).results) == 2
     error = refused.value
     assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert "2 of 2 images" in (error.details() or "")
+    assert "2 images in work, of 2" in (error.details() or "")
     retry = RetryInfo()
     assert details(error).details[0].Unpack(retry)
     assert retry.retry_delay.ToNanoseconds() > 0

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from server.events import Events, ImagesFailed
 from server.serving.admission import Admission
 from server.serving.jobs import ClassifyJob, RunningTensors, TensorJob
 from server.serving.service import Serving
+from server.serving.workers import Workers
 from tests.bundles import make_bundle, make_tensor_bundle
 from tests.server.fakes import ManualClock
 from tests.server.test_repository import repository
@@ -28,8 +28,10 @@ async def serving(folder: Path, events: Events | None = None, max_rows: int = 64
     make_tensor_bundle(folder / "line/1")
     make_bundle(folder / "shapes/1")
     async with repository(folder) as models:
-        with ThreadPoolExecutor(1) as workers:
-            yield Serving(models, Admission(max_rows, 1 << 20), workers, events or Events(), ManualClock(), 1000)
+        clock = ManualClock()
+        workers = Workers(1, clock)
+        yield Serving(models, Admission(max_rows, 1 << 20), workers, events or Events(), clock, 1000)
+        workers.close()
 
 
 def inputs(rows: int, seed: int = 0) -> Inputs:

@@ -181,6 +181,7 @@ def _job(request: Request, version: int, asked: ClassifyQuery, images: list[byte
         request_id=request.id,
         received=request.received,
         deadline=request.deadline,
+        priority=asked.priority,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from server.batching.policy import Priority
 from server.events import ModelState, Timings
 from server.serving.jobs import HeatmapFormat
 
@@ -26,6 +27,9 @@ class ClassifyQuery(msgspec.Struct, forbid_unknown_fields=True):
     method: Annotated[
         str, Meta(description="Which of the model's explanations makes the heatmaps; empty for its first.")
     ] = ""
+    priority: Annotated[
+        Priority, Meta(description="How urgent the request is: others are overtaken, or overtake it, while they wait.")
+    ] = Priority.NORMAL
 
 
 class VersionedClassifyQuery(ClassifyQuery, forbid_unknown_fields=True):

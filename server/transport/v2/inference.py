@@ -82,11 +82,11 @@ class OpenInference:
     ) -> InferResponse:
         """Answers a request; counted as a call of `rpc`. `received` and `deadline` are seconds on the server's clock."""
         with self._calls.counted(rpc, request.model, version_to_count(request.version), request_id):
-            parameters.check_priority(request.parameters)
+            priority = parameters.priority(request.parameters)
             deadline = parameters.shortened(deadline, received, request.parameters)
             version = _number(request.version)
             running = self._running(request.model, version)
-            frame = Frame(version, request_id, received, deadline, self._serving.max_images)
+            frame = Frame(version, request_id, received, deadline, priority, self._serving.max_images)
             if isinstance(running, RunningTensors):
                 return await self._infer_tensors(request, running, frame)
             return await self._classify(request, running, frame)

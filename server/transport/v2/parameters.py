@@ -1,17 +1,20 @@
 """The request parameters that have a meaning here; others are for other servers, and left alone as the protocol wants it.
 
 timeout    microseconds until the answer is worthless (Triton's schedule policy); 0 is none
-priority   0 is the default, 1 the most urgent (Triton's schedule policy)
+priority   1 is high, 2 normal, 3 and above low; 0 is the default, normal (Triton's schedule policy, with three levels)
 method     which of the model's explanations makes the heatmaps (ours)
 """
 
 from collections.abc import Mapping
 
+from server.batching.policy import Priority
 from server.errors import InvalidRequestError
 from server.transport.v2.tensors import shown
 from server.transport.v2.values import Parameter
 
 Parameters = Mapping[str, Parameter]
+
+_LEVELS = (Priority.NORMAL, Priority.HIGH, Priority.NORMAL, Priority.LOW)
 
 
 def shortened(deadline: float | None, received: float, parameters: Parameters) -> float | None:
@@ -23,9 +26,9 @@ def shortened(deadline: float | None, received: float, parameters: Parameters) -
     return own if deadline is None else min(own, deadline)
 
 
-def check_priority(parameters: Parameters) -> None:
-    """Raises InvalidRequestError when `priority` is there and not a whole number from 0."""
-    _count(parameters, "priority")
+def priority(parameters: Parameters) -> Priority:
+    """How urgent the request is. Raises InvalidRequestError when `priority` is there and not a whole number from 0."""
+    return _LEVELS[min(_count(parameters, "priority"), len(_LEVELS) - 1)]
 
 
 def method(parameters: Parameters, explanations: tuple[str, ...]) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from server.batching.policy import Priority
 from server.errors import InvalidRequestError
 from server.serving.explain import MAX_TARGETS
 from server.serving.jobs import (
@@ -40,6 +41,7 @@ class Frame(Struct, frozen=True):
     request_id: str
     received: float
     deadline: float | None
+    priority: Priority
     max_items: int
 
 
@@ -74,6 +76,7 @@ def _pixels_job(
         request_id=frame.request_id,
         received=frame.received,
         deadline=frame.deadline,
+        priority=frame.priority,
     )
 
 
@@ -93,6 +96,7 @@ def _classify_job(
         request_id=frame.request_id,
         received=frame.received,
         deadline=frame.deadline,
+        priority=frame.priority,
     )
 
 
@@ -111,6 +115,7 @@ def tensor_job(request: InferRequest, running: RunningTensors, frame: Frame) -> 
         request_id=frame.request_id,
         received=frame.received,
         deadline=frame.deadline,
+        priority=frame.priority,
     )
 
 

@@ -109,7 +109,7 @@ async def test_a_full_server_refuses_at_once_and_says_when_to_come_again(tmp_pat
         gated.engine.release(2)
         assert (await admitted.answer())[0] == 200
     assert (status, headers["retry-after"]) == (429, "1")
-    assert "1 of 1 images" in json.loads(body)["error"]
+    assert "1 images in work, of 1" in json.loads(body)["error"]
     assert gated.outcomes() == ["shed"]
 
 

@@ -46,7 +46,7 @@ def exact_answers(version: Path) -> Answers:
 
 @pytest.mark.parametrize("engine", [EngineName.ONNXRUNTIME, EngineName.OPENVINO])
 def test_the_server_loads_the_8_bit_form_and_its_heatmaps_are_those_of_fp32(version: Path, engine: EngineName) -> None:
-    loaded = load(version, replace(settings(version), precision=PrecisionName.INT8, engine=engine)).engine
+    loaded = load(version, replace(settings(version), precision=PrecisionName.INT8, engine=engine)).engines[0]
     assert (loaded.name, loaded.precision) == (engine, "int8")
     probabilities, heatmaps = exact_answers(version)
     feeds = {"pixels": held_out(), "targets": probabilities.argmax(axis=1)[:, None]}
@@ -163,7 +163,7 @@ def test_a_form_that_agrees_too_rarely_is_written_and_marked_and_not_chosen(tmp_
     assert form(manifest, "int8").top1_agreement < manifest.minimum_top1_agreement
     assert "%*" in answer.stdout
     assert "†" in _Page(tmp_path / "m/2" / REPORT_PAGE).text
-    chosen = load(tmp_path / "m/2", replace(settings(tmp_path), engine=EngineName.OPENVINO)).engine
+    chosen = load(tmp_path / "m/2", replace(settings(tmp_path), engine=EngineName.OPENVINO)).engines[0]
     assert chosen.precision == "fp32"
 
 
@@ -180,7 +180,7 @@ def test_several_methods_of_explanation_stay_in_every_form(tmp_path: Path) -> No
     source = bundle_with_pictures(tmp_path / "m/1", methods=methods)
     manifest: Manifest = optimised(source, tmp_path / "m/2", "--precision", "int8", "--precision", "fp16")
     assert manifest.explanations == list(methods)
-    loaded = load(tmp_path / "m/2", replace(settings(tmp_path), precision=PrecisionName.INT8)).engine
+    loaded = load(tmp_path / "m/2", replace(settings(tmp_path), precision=PrecisionName.INT8)).engines[0]
     feeds = {"pixels": held_out()[:2], "targets": np.array([[0, 0]] * 2), "methods": np.array([[0, 1]] * 2)}
     (heatmaps,) = loaded.run(feeds, ["heatmaps"])
     assert not np.array_equal(heatmaps[:, 0], heatmaps[:, 1])

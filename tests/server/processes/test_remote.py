@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from server.batching.batcher import Batcher, Output
-from server.batching.items import ImageItem, ImageResult, Images, TensorItem
+from server.batching.entries import Output
+from server.batching.items import ImageItem, ImageResult, TensorItem
 from server.engine.base import Array
 from server.errors import DeadlineError, InternalError, OverloadedError, UnavailableError
 from server.events import Events
@@ -24,7 +24,7 @@ from server.processes.remote import RemoteStore
 from server.serving.models import ServedClassifier, ServedTensors
 from server.serving.repository import Repository
 from tests.bundles import make_bundle, make_tensor_bundle
-from tests.server.fakes import GatedEngine
+from tests.server.fakes import GatedEngine, image_batcher
 from tests.server.test_repository import settings
 
 SLOTS = 4
@@ -84,7 +84,7 @@ async def pair(models: Path) -> AsyncIterator[Pair]:
 def gate(both: Pair) -> GatedEngine:
     """Puts an engine that the test holds under the model `m`; of its two outputs, the bundle has two labels."""
     before, engine = both.there(), GatedEngine()
-    batcher = Batcher(engine, Images(), 8, time.monotonic, lambda *_: None, "m")
+    batcher = image_batcher(engine, clock=time.monotonic)
     both.repository.enter("m", 1, replace(before, engine=engine, batcher=batcher))
     return engine
 

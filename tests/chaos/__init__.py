@@ -1,0 +1,1 @@
+"""Many callers at once, most of them ill-behaved, and engines that fail."""
