@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from server.config import Device, EngineName, EngineProcess, PrecisionName
+from server.config import Device, EngineName, EngineProcess, LogFormat, PrecisionName, Traces
 
 Models = Annotated[
     Path,
@@ -67,6 +67,53 @@ MaxRequestMib = Annotated[
 MaxImagePixels = Annotated[
     int, typer.Option(help="Largest picture in pixels, checked on its header before decoding.", min=1)
 ]
+ImageFormats = Annotated[
+    str,
+    typer.Option(
+        help="Which picture files are opened at all, of jpeg, png, webp, gif, bmp and tiff; others are refused with INVALID_ARGUMENT.",
+        metavar="LIST",
+    ),
+]
+DecodeSeconds = Annotated[
+    float,
+    typer.Option(help="Processor time for decoding one picture, after which it is refused with INVALID_ARGUMENT.", min=0.1),
+]
+MaxConnections = Annotated[
+    int, typer.Option(help="Connections to each of the two ports; more are closed as they come.", min=1)
+]
+MaxReadingMib = Annotated[
+    int,
+    typer.Option(
+        help="MiB of HTTP requests that are being read or worked on, over all connections; beyond it, HTTP callers are refused with 429.",
+        min=1,
+    ),
+]
+MaxConnectionAge = Annotated[
+    float,
+    typer.Option(
+        help="Seconds after which a gRPC connection is ended once its calls are, so that clients spread over new servers; 0: never.",
+        min=0,
+    ),
+]
+Watch = Annotated[
+    bool,
+    typer.Option(
+        "--watch/--no-watch",
+        help="Follow the folder of models: load versions that come and change, beside what is in service, and retire those that go. "
+        "--no-watch: only when asked to load or unload.",
+    ),
+]
+WatchSeconds = Annotated[
+    float, typer.Option(help="From one look at the folder to the next; a copy is loaded when two looks find it the same.", min=0.01)
+]
+KeepVersions = Annotated[
+    int,
+    typer.Option(
+        help="Keep this many of each model's versions in service, the highest ones, and those that versions.toml names; older ones retire "
+        "when a newer one is good. 0 keeps all.",
+        min=0,
+    ),
+]
 Processes = Annotated[
     int,
     typer.Option(
@@ -87,4 +134,94 @@ GraceSeconds = Annotated[
     float, typer.Option(help="After SIGTERM, how long to go on taking calls while load balancers notice.", min=0)
 ]
 DrainSeconds = Annotated[float, typer.Option(help="After the grace, how long calls in work may take to finish.", min=0)]
+TlsCert = Annotated[
+    Path | None,
+    typer.Option(
+        help="Certificate of the server in PEM form, those of its authorities behind it: both ports speak TLS only. A new file is taken for "
+        "the connections that begin from then on.",
+        metavar="FILE",
+    ),
+]
+TlsKey = Annotated[Path | None, typer.Option(help="Private key of that certificate, in PEM form.", metavar="FILE")]
+ClientCa = Annotated[
+    Path | None,
+    typer.Option(
+        help="Authorities in PEM form: only clients with a certificate of one of them can connect (mutual TLS), probes and Prometheus "
+        "included; --probe-port is for those.",
+        metavar="FILE",
+    ),
+]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="Tokens, one on a line, each after its name: every call but health and metrics needs one, as `authorization: Bearer TOKEN`. A "
+        "changed file is obeyed from the next call on.",
+        metavar="FILE",
+    ),
+]
+AdminTokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="Tokens that may load and unload models, and everything else. Without it, and with --token-file, nobody may.",
+        metavar="FILE",
+    ),
+]
+MetricsNeedToken = Annotated[
+    bool, typer.Option("--metrics-need-token", help="Ask for a token at /metrics, too; --probe-port does not have it then.")
+]
+ProbePort = Annotated[
+    int | None,
+    typer.Option(
+        help="One port more, plain HTTP with /livez, /readyz and /metrics only, for a kubelet or a Prometheus that has no client certificate; "
+        "0 takes a free one.",
+        min=0,
+        max=65535,
+    ),
+]
 LogLevel = Annotated[str, typer.Option(help="debug, info, warning or error.")]
+LogFormatOption = Annotated[
+    LogFormat,
+    typer.Option(
+        help="text: lines for people. json: one object a line, with the request id and the trace id where there are."
+    ),
+]
+LogRequests = Annotated[
+    float,
+    typer.Option(
+        help="Share of calls, 0 to 1, that get a line in the log. Which ones, their request id or trace id decides, in every server alike. "
+        "What fails through the server's fault is always logged.",
+        min=0,
+        max=1,
+        metavar="RATE",
+    ),
+]
+TracesOption = Annotated[
+    Traces,
+    typer.Option(
+        help="on: send an OpenTelemetry span of each call and each of its stages to a collector, by OTLP over HTTP, as the OTEL_* variables "
+        "say. auto: on when OTEL_EXPORTER_OTLP_ENDPOINT is set."
+    ),
+]
+TraceRate = Annotated[
+    float | None,
+    typer.Option(
+        help="Share of calls, 0 to 1, that are traced when the caller has not decided it; without it, what OTEL_TRACES_SAMPLER says, or all.",
+        min=0,
+        max=1,
+        metavar="RATE",
+    ),
+]
+Record = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder to keep pictures and their answers in, to label and train with later. They may be personal data: files are readable "
+        "by the server's own user only.",
+        metavar="DIR",
+    ),
+]
+RecordRate = Annotated[
+    float, typer.Option(help="Share of calls, 0 to 1, whose pictures are kept.", min=0, max=1, metavar="RATE")
+]
+RecordMaxMib = Annotated[
+    int, typer.Option(help="Most MiB to keep; the oldest records make room for new ones.", min=1, metavar="N")
+]

@@ -8,7 +8,6 @@ Images of one request travel on their own: each may meet others' in a batch, and
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
-from concurrent.futures import Executor
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
@@ -48,9 +47,11 @@ from server.serving.jobs import (
     RunningTensors,
     TensorAnswer,
     TensorJob,
+    Version,
 )
 from server.serving.models import ServedClassifier, ServedModel, ServedTensors
 from server.serving.observers import Observed, Observers
+from server.serving.workers import Workers
 
 log = logging.getLogger(__name__)
 
@@ -63,15 +64,15 @@ T = TypeVar("T")
 class Models(Protocol):
     """Where Serving finds its models; `repository.Repository` is the real one."""
 
-    def resolve(self, name: str, version: int | None) -> ServedModel:
+    def resolve(self, name: str, version: Version) -> ServedModel:
         """The version in service that a request means; raises ModelNotFoundError or UnavailableError."""
         ...
 
-    def status(self, name: str, version: int | None) -> ModelStatus:
+    def status(self, name: str, version: Version) -> ModelStatus:
         """One version, whatever its state; raises ModelNotFoundError."""
         ...
 
-    def number(self, name: str, version: int | None) -> int:
+    def number(self, name: str, version: Version) -> int:
         """The number of the version that a request means, whatever its state; raises ModelNotFoundError."""
         ...
 
@@ -103,10 +104,9 @@ class Serving:
         self,
         models: Models,
         admission: Admission,
-        workers: Executor,
+        workers: Workers,
         events: Events,
         clock: Callable[[], float],
-        max_image_pixels: int,
         observers: Observers = (),
     ) -> None:
         """`workers` decode and draw; `clock` gives seconds on the scale of the jobs' deadlines."""
@@ -115,7 +115,6 @@ class Serving:
         self._workers = workers
         self._events = events
         self._clock = clock
-        self._max_image_pixels = max_image_pixels
         self._observers = observers
 
     @property
@@ -132,11 +131,11 @@ class Serving:
         """Every version of every model, by name and number."""
         return self._models.statuses()
 
-    def model(self, name: str, version: int | None) -> ModelStatus:
+    def model(self, name: str, version: Version) -> ModelStatus:
         """One version of one model, by default the one that answers. Raises ModelNotFoundError."""
         return self._models.status(name, version)
 
-    def known(self, name: str, version: int) -> tuple[str, str]:
+    def known(self, name: str, version: int | str) -> tuple[str, str]:
         """Name and version to count a request under: empty when there is no such model, so that callers cannot invent
         names to fill the metrics with."""
         try:
@@ -157,7 +156,7 @@ class Serving:
         tasks = [_task(job, model, question) for question in job.questions]
         size_bytes = sum([question.image.size_bytes for question in job.questions])
         try:
-            with self._admission.admit(len(tasks), size_bytes, model.batcher.seconds_per_row):
+            with model.users, self._admission.admit(len(tasks), size_bytes, model.batcher.seconds_per_row):
                 results = await _all(self._settle(task) for task in tasks)
         except OverloadedError:
             self._failed(model, "shed", len(tasks))
@@ -199,7 +198,7 @@ class Serving:
         """Takes a model out of service; what it has in work is finished. Raises ModelNotFoundError."""
         await self._models.unload(name)
 
-    def running(self, name: str, version: int | None) -> Running | RunningTensors:
+    def running(self, name: str, version: Version) -> Running | RunningTensors:
         """What is known of the version in service that a request means. Raises ModelNotFoundError or UnavailableError."""
         return self._models.resolve(name, version).running
 
@@ -207,7 +206,7 @@ class Serving:
     def _together(self, job: PixelsJob | TensorJob, model: ServedModel, rows: int, size_bytes: int) -> Iterator[None]:
         """Admits a job whose rows are answered together, for the block, and counts them when it fails."""
         try:
-            with self._admission.admit(rows, size_bytes, model.batcher.seconds_per_row):
+            with model.users, self._admission.admit(rows, size_bytes, model.batcher.seconds_per_row):
                 yield
         except ServerError as error:
             self._failed(model, _outcome(error), rows)
@@ -271,7 +270,7 @@ class Serving:
         if isinstance(image, RawImage):
             return _raw_sample(image, spec.shape)
         try:
-            return await self._in_worker(preprocess.from_bytes, image.data, spec, self._max_image_pixels)
+            return await self._workers.run(lambda limits: preprocess.from_bytes(image.data, spec, limits))
         except PictureError as error:
             raise InvalidImageError(str(error)) from error
 
@@ -284,8 +283,8 @@ class Serving:
         grids = explain.grids(result, sample, task.model.manifest)
         heatmaps: Sequence[Grid | bytes] = grids
         if form is not HeatmapFormat.GRID:
-            heatmaps = await self._in_worker(
-                explain.draw, task.question.image, sample, grids, form, self._max_image_pixels
+            heatmaps = await self._workers.run(
+                lambda limits: explain.draw(task.question.image, sample, grids, form, limits)
             )
         classes = [ranking[-1 - code] if code < 0 else code for code in task.targets[0].tolist()]
         method = task.model.manifest.explanations[task.method]
@@ -293,9 +292,6 @@ class Serving:
             Explanation(_prediction(index, labels, result.probabilities[0]), method, heatmap)
             for index, heatmap in zip(classes, heatmaps, strict=True)
         )
-
-    async def _in_worker(self, function: Callable[..., T], *arguments: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._workers, function, *arguments)
 
     def _is_late(self, job: ClassifyJob | PixelsJob | TensorJob) -> bool:
         return job.deadline is not None and job.deadline <= self._clock()

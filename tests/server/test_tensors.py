@@ -2,19 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from bundle.limits import Limits
 from server.errors import DeadlineError, InvalidRequestError, OverloadedError, ServerError
 from server.events import Events, ImagesFailed
 from server.serving.admission import Admission
 from server.serving.jobs import ClassifyJob, RunningTensors, TensorJob
 from server.serving.service import Serving
+from server.serving.workers import Workers
 from tests.bundles import make_bundle, make_tensor_bundle
 from tests.server.fakes import ManualClock
 from tests.server.test_repository import repository
@@ -28,8 +29,8 @@ async def serving(folder: Path, events: Events | None = None, max_rows: int = 64
     make_tensor_bundle(folder / "line/1")
     make_bundle(folder / "shapes/1")
     async with repository(folder) as models:
-        with ThreadPoolExecutor(1) as workers:
-            yield Serving(models, Admission(max_rows, 1 << 20), workers, events or Events(), ManualClock(), 1000)
+        with closing(Workers(1, Limits())) as workers:
+            yield Serving(models, Admission(max_rows, 1 << 20), workers, events or Events(), ManualClock())
 
 
 def inputs(rows: int, seed: int = 0) -> Inputs:
