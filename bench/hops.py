@@ -34,10 +34,10 @@ from bench.errors import give_up
 from bench.tables import Results, publish
 from bundle import golden, manifest
 from bundle.errors import BundleError
-from bundle.preprocess import DEFAULT_MAX_PIXELS
+from bundle.limits import DEFAULT_MAX_PIXELS
 from server.batching.items import ImageItem, ImageResult
 from server.batching.policy import Priority
-from server.config import MIB, Device, EngineName, EngineProcess, PrecisionName, Settings
+from server.config import MIB, Device, EngineName, EngineProcess, Evidence, PrecisionName, Settings
 from server.events import Events
 from server.processes import keeper, messages
 from server.processes.posts import posts
@@ -82,6 +82,7 @@ def main(
         grace_seconds=0,
         drain_seconds=0,
         engine_process=EngineProcess.ON,
+        evidence=Evidence(log_level="warning"),
     )
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -119,7 +120,7 @@ async def _measure(settings: Settings, seconds: float, clients: int) -> list[Res
 @asynccontextmanager
 async def _engine_process(settings: Settings) -> AsyncIterator[tuple[RemoteStore, psutil.Process]]:
     """The engine process that a supervisor would start, and its models, seen from here."""
-    owner, serving = posts(settings, Start(settings, "", -1, os.getpid(), "warning", ()))
+    owner, serving = posts(settings, Start(settings, "", -1, os.getpid(), ()))
     process = await keeper.launch(owner, owner.start, {"ready": _ready})
     store = RemoteStore(settings, Events(), serving.start.name, serving.start.engine, serving.start.memory)
     await store.load_all()

@@ -14,7 +14,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from bundle.preprocess import DEFAULT_MAX_PIXELS
+from bundle.limits import DEFAULT_MAX_PIXELS
 from server.config import MIB, Device, EngineName, PrecisionName, Settings, available_cores
 from server.engine.base import Array, Engine
 from server.serving import loading

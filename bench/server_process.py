@@ -3,33 +3,48 @@
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-_READY = re.compile(r"serving grpc=(\S+) http=(\S+)")
+_READY = re.compile(r"serving (.+) models=")
 
 
 @dataclass(frozen=True)
 class RunningServer:
     """A server that has loaded its models."""
 
-    grpc: str  # host:port
-    http: str  # host:port
+    addresses: Mapping[str, str]  # host:port of each of its ports: grpc, http, and probes where asked for
     process: subprocess.Popen[str]
+
+    @property
+    def grpc(self) -> str:
+        """Address of the gRPC port."""
+        return self.addresses["grpc"]
+
+    @property
+    def http(self) -> str:
+        """Address of the HTTP port."""
+        return self.addresses["http"]
 
 
 @contextmanager
 def serving(
-    models: Path, *options: str, log: IO[str] | None = None, environment: Mapping[str, str] | None = None
+    models: Path,
+    *options: str,
+    log: IO[str] | None = None,
+    environment: Mapping[str, str] | None = None,
+    within: Sequence[str] = (),
+    module: str = "server",
 ) -> Iterator[RunningServer]:
     """Serves `models` for the block; `options` are further command-line options. The log goes to `log` or to standard error.
 
+    `module` is what is run, the server or one that is like it. `within` is a command that ends by executing its last arguments, and changes the surroundings of the server before.
     Raises RuntimeError when the server ends before it has loaded its models.
     """
-    command = [sys.executable, "-m", "server", "--models", str(models), "--host", "127.0.0.1"]
+    command = [*within, sys.executable, "-m", module, "--models", str(models), "--host", "127.0.0.1"]
     command += ["--grpc-port", "0", "--http-port", "0", "--grace-seconds", "0", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=environment, text=True) as process:
         try:
@@ -46,5 +61,5 @@ def _wait_until_ready(process: subprocess.Popen[str]) -> RunningServer:
     assert process.stdout is not None
     for line in process.stdout:
         if found := _READY.search(line):
-            return RunningServer(found[1], found[2], process)
+            return RunningServer(dict(part.split("=", 1) for part in found[1].split()), process)
     raise RuntimeError(f"the server ended with status {process.wait()} before it was ready; its log is above")

@@ -7,3 +7,7 @@ class BundleError(Exception):
 
 class PictureError(ValueError):
     """A picture cannot be turned into pixels; the message says why, for the person who sent it."""
+
+
+class HeavyPictureError(Exception):
+    """A picture is more work than whoever was asked may do at once; nothing is wrong with it."""

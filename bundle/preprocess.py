@@ -7,8 +7,8 @@ JPEG files far larger than the model's input are decoded at a fraction of their 
 own feature, Pillow's `draft`): several times cheaper, at a mean difference of about 0.2 of 255.
 """
 
-import io
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -26,20 +26,26 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from bundle import strict
-from bundle.errors import PictureError
+from bundle import headers, strict
+from bundle.errors import HeavyPictureError, PictureError
+from bundle.limits import MAX_PASSES, Limits
+from bundle.timed import TimedFile, TooLongError
 
 # Imported here, because otherwise Pillow loads them when it meets the first picture, and that caller waits for it.
 _PLUGINS = (JpegImagePlugin, PngImagePlugin, WebPImagePlugin, GifImagePlugin, BmpImagePlugin, TiffImagePlugin)
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-DEFAULT_MAX_PIXELS = 50_000_000
+DEFAULT_LIMITS = Limits()
 # Decoding at a reduced size keeps at least this many times the pixels that resizing needs in each direction.
 DRAFT_GAP = 2
 
-# Our own limit, checked on the header before anything is decoded, replaces Pillow's warning at 89 million pixels.
+# Our own limits, checked on the header before anything is decoded, replace Pillow's warning at 89 million pixels.
 Image.MAX_IMAGE_PIXELS = None
+# Pillow warns of damage in words of its own for every file, and Python keeps each wording for ever.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+# Of processor time, for the header; an honest one takes a thousandth.
+_HEADER_SECONDS = 0.1
 
 _EXIF_ORIENTATION = 0x0112
+_EXIF_PLACES = ("exif", "Raw profile type exif")  # the second in PNGs of ImageMagick, as hexadecimal digits
 # Orientations that swap width and height, and that mirror the stored picture's left-right or top-bottom edges when applied.
 _TURNED, _MIRRORED_X, _MIRRORED_Y = {5, 6, 7, 8}, {2, 3, 6, 7}, {3, 4, 7, 8}
 _UPRIGHT = {
@@ -120,13 +126,14 @@ class _Decoded:
     extent: Box
 
 
-def from_bytes(data: bytes, spec: PreprocessSpec, max_pixels: int = DEFAULT_MAX_PIXELS) -> Sample:
+def from_bytes(data: bytes, spec: PreprocessSpec, limits: Limits = DEFAULT_LIMITS) -> Sample:
     """Decodes a picture file and brings it to the model's input: pixels uint8 [H, W, C].
 
-    Raises PictureError for anything that is not a whole picture of a known format within `max_pixels`.
+    Raises PictureError for anything that is not a whole picture of an allowed format within the other `limits`, HeavyPictureError
+    for one that is more work than they allow.
     """
     gap = DRAFT_GAP / spec.crop if spec.fit == "cover" else DRAFT_GAP
-    decoded = _decode(data, (math.ceil(spec.width * gap), math.ceil(spec.height * gap)), max_pixels)
+    decoded = _decode(data, (math.ceil(spec.width * gap), math.ceil(spec.height * gap)), limits)
     return _fit(decoded, spec)
 
 
@@ -135,39 +142,59 @@ def from_image(image: Image.Image, spec: PreprocessSpec) -> Sample:
     return _fit(_Decoded(image, image.size, (0.0, 0.0, image.width, image.height)), spec)
 
 
-def upright(data: bytes, longest_side: int, max_pixels: int = DEFAULT_MAX_PIXELS) -> Image.Image:
+def upright(data: bytes, longest_side: int, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
     """Decodes a picture file for a person to look at: RGB, EXIF orientation applied, no side over `longest_side`.
 
-    Raises PictureError like `from_bytes`.
+    Raises PictureError and HeavyPictureError like `from_bytes`.
     """
-    decoded = _decode(data, (longest_side, longest_side), max_pixels)
+    decoded = _decode(data, (longest_side, longest_side), limits)
     image = _flatten(decoded.image, "RGB", (255, 255, 255))
     image.thumbnail((longest_side, longest_side))
     return image
 
 
-def _decode(data: bytes, least: tuple[int, int], max_pixels: int) -> _Decoded:
+def _decode(data: bytes, least: tuple[int, int], limits: Limits) -> _Decoded:
     """The upright picture, decoded at least at `least` (width, height) if it is that large."""
     if not data:
         raise PictureError("the image is empty (0 bytes)")
+    file = TimedFile(data, min(_HEADER_SECONDS, limits.seconds))
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            _check_size(image.size, max_pixels)
+        passes = headers.check(data, limits)
+        with Image.open(file, formats=limits.formats) as image:
+            _check_cost(image, passes, limits)
+            file.allow(limits.seconds)
             orientation = _orientation(image)
             size = image.size
             drafted = image.draft(None, least[::-1] if orientation in _TURNED else least)
             image.load()
             return _turn(image, size, drafted[1][2:] if drafted else size, orientation)
-    except PictureError:
+    except (PictureError, HeavyPictureError):
         raise
     except UnidentifiedImageError as error:
         raise PictureError(
-            f"not a picture that can be read: {len(data)} bytes that start with {data[:12]!r}; send one of {', '.join(FORMATS)}"
+            f"not a picture that can be read: {len(data)} bytes that start with {data[:12]!r}; send one of {', '.join(limits.formats)}"
         ) from error
+    except TooLongError as error:
+        if limits.work < math.inf:
+            raise HeavyPictureError from error
+        raise PictureError(f"the picture takes too long to decode: {error}; send a smaller or simpler one") from error
     except (
         Exception
     ) as error:  # Pillow's plugins raise whatever their parsers trip over: OSError, SyntaxError, struct.error
         raise PictureError(f"the picture is broken or incomplete: {error or type(error).__name__}") from error
+
+
+def _check_cost(image: Image.Image, passes: int, limits: Limits) -> None:
+    """Raises PictureError for a picture that is too large, HeavyPictureError for one that is only more work than allowed here."""
+    headers.check_size(image.size, limits.pixels)
+    pixels = image.width * image.height
+    if passes * pixels > MAX_PASSES * limits.pixels:
+        raise PictureError(
+            f"the picture is {image.width} x {image.height} in {passes} scans, {MAX_PASSES * limits.pixels // pixels} are allowed at this size"
+        )
+    # Measured: ten passes over the coefficients of a JPEG take as long again as one and the pixels; the others take twice a JPEG's time.
+    if pixels * ((9 + passes) / 10 if image.format == "JPEG" else 2) > limits.work:
+        raise HeavyPictureError
 
 
 def _turn(image: Image.Image, size: tuple[int, int], extent: tuple[float, float], orientation: int) -> _Decoded:
@@ -181,18 +208,13 @@ def _turn(image: Image.Image, size: tuple[int, int], extent: tuple[float, float]
     return _Decoded(image, size, (left, top, left + extent[0], top + extent[1]))
 
 
-def _check_size(size: tuple[int, int], max_pixels: int) -> None:
-    width, height = size
-    if width * height > max_pixels:
-        raise PictureError(
-            f"the picture is {width} x {height} = {width * height:,} pixels, the limit is {max_pixels:,}; send a smaller one"
-        )
-
-
 def _orientation(image: Image.Image) -> int:
     """The EXIF orientation that is still to be applied, 1 for none."""
     if image.format == "TIFF":  # Pillow turns these itself, header and pixels
         return 1
+    if image.format == "PNG":  # which may have it behind the pixels
+        image.load()
+    headers.check_exif(max(len(image.info.get(name, b"")) for name in _EXIF_PLACES))
     try:
         return int(image.getexif().get(_EXIF_ORIENTATION, 1))
     except Exception:  # noqa: BLE001  a damaged EXIF block does not make the picture unreadable

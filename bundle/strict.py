@@ -17,15 +17,22 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+# A manifest of twenty thousand labels has one.
+MAX_BYTES = 16 << 20
+
 
 def read(path: Path, kind: type[T]) -> T:
     """Reads `path` as a `kind`. Raises BundleError, naming the file and the key, when it is not exactly that."""
     try:
+        if path.stat().st_size > MAX_BYTES:
+            raise BundleError(f"{path}: has {path.stat().st_size:,} bytes, the limit is {MAX_BYTES:,}")
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except OSError as error:
         raise BundleError(f"{path}: cannot be read: {error.strerror}") from error
     except msgspec.ValidationError as error:
         raise BundleError(f"{path}: {error}") from error
+    except RecursionError as error:
+        raise BundleError(f"{path}: the JSON is nested too deeply") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BundleError(f"{path}: not valid JSON: {error}") from error
 

@@ -24,6 +24,7 @@ from client.results import (
     StreamAnswer,
     Timings,
 )
+from client.security import Tls
 
 __all__ = [
     "AsyncClient",
@@ -42,4 +43,5 @@ __all__ = [
     "Request",
     "StreamAnswer",
     "Timings",
+    "Tls",
 ]

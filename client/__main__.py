@@ -4,14 +4,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
-import grpc
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-from client import pictures, report, sheet
+from client import connect, pictures, report, sheet
 from client.calls import DEFAULT_TARGET
 from client.client import Client
 from client.errors import ClassifyError
@@ -19,6 +18,7 @@ from client.overlays import OverlayFolder
 from client.pictures import STDIN, Picture
 from client.report import CsvLines, JsonLines, Lines, Row
 from client.results import Explain, HeatmapFormat, ModelInfo, ModelState, Rank
+from client.security import Tls
 from client.truth import Truth
 from client.work import Answered, Job, classify_all
 
@@ -29,17 +29,8 @@ _PIPE_WIDTH = 200  # columns of a table that no terminal limits
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="Ask a Seethrough server.")
 
-Target = Annotated[
-    str,
-    typer.Option(
-        help="Address of the server, host:port; dns:///name:port for all servers behind a name.",
-        envvar="SEETHROUGH_TARGET",
-        show_envvar=True,
-    ),
-]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per line instead of a table.")]
 Csv = Annotated[bool, typer.Option("--csv", help="Print comma-separated values instead of a table.")]
-Timeout = Annotated[float, typer.Option(help="Seconds after which one call is given up, retries included.", min=0.001)]
 
 Files = Annotated[
     list[str] | None,
@@ -50,7 +41,14 @@ FilesFrom = Annotated[
     typer.Option(help="Take further pictures and folders from this file, one name a line; - is standard input."),
 ]
 Model = Annotated[str, typer.Option(help="Name of the model that shall answer.")]
-Version = Annotated[int, typer.Option(help="Version of the model; 0 takes the highest one in service.", min=0)]
+Version = Annotated[
+    str,
+    typer.Option(
+        help="Version of the model, by its number or what the server calls it, for example canary; without it, the one that answers by "
+        "default.",
+        metavar="NUMBER|LABEL",
+    ),
+]
 Top = Annotated[int, typer.Option(help="Show this many classes, most probable first.", min=1)]
 ExplainFlag = Annotated[
     bool, typer.Option("--explain", help="Show where the evidence lies: as overlays with --out, else in words.")
@@ -77,7 +75,7 @@ def classify(
     model: Model,
     files: Files = None,
     files_from: FilesFrom = None,
-    version: Version = 0,
+    version: Version = "",
     top: Top = 1,
     explain: ExplainFlag = False,
     classes: Classes = None,
@@ -86,10 +84,16 @@ def classify(
     truth: TruthTable = None,
     json: Json = False,
     csv: Csv = False,
-    target: Target = DEFAULT_TARGET,
+    target: connect.Target = DEFAULT_TARGET,
     batch: Batch = 8,
     concurrency: Concurrency = 4,
-    timeout: Timeout = 30.0,
+    timeout: connect.Timeout = 30.0,
+    tls: connect.TlsFlag = False,
+    ca: connect.Ca = None,
+    cert: connect.Cert = None,
+    key: connect.Key = None,
+    server_name: connect.ServerName = "",
+    token_file: connect.TokenFile = None,
 ) -> None:
     """Classify pictures; the exit status is 1 if one of them failed."""
     explain = explain or bool(classes) or bool(method)
@@ -97,8 +101,9 @@ def classify(
     found, known = _pictures(files or [], files_from), _truth(truth)
     targets = tuple(classes) if classes else (Rank(0),)
     wanted = Explain(targets, _form(out), method) if explain else None
-    with Client(target, timeout=timeout) as client:
-        info = _model(client, model, version)
+    secured = connect.secured(tls, ca, cert, key, server_name)
+    with connect.connect(target, timeout, secured, token_file) as client:
+        info = _model(client, model, version, secured)
         _refuse_unknown(info, classes or [], method)
         # One version for all of them, also when a higher one comes into service meanwhile.
         job = Job(model, info.version, top, wanted, batch, concurrency)
@@ -117,13 +122,24 @@ def classify(
 
 
 @cli.command()
-def models(json: Json = False, target: Target = DEFAULT_TARGET, timeout: Timeout = 30.0) -> None:
+def models(
+    json: Json = False,
+    target: connect.Target = DEFAULT_TARGET,
+    timeout: connect.Timeout = 30.0,
+    tls: connect.TlsFlag = False,
+    ca: connect.Ca = None,
+    cert: connect.Cert = None,
+    key: connect.Key = None,
+    server_name: connect.ServerName = "",
+    token_file: connect.TokenFile = None,
+) -> None:
     """List every version of every model on the server, and why those that were refused were."""
-    with Client(target, timeout=timeout) as client:
+    secured = connect.secured(tls, ca, cert, key, server_name)
+    with connect.connect(target, timeout, secured, token_file) as client:
         try:
             infos = client.models()
         except ClassifyError as error:
-            _give_up(client, error)
+            connect.give_up(client, error, secured)
     if json:
         for info in infos:
             typer.echo(report.model_line(info))
@@ -191,12 +207,12 @@ def _refused(option: str) -> Iterator[None]:
         raise typer.BadParameter(str(error), param_hint=option) from error
 
 
-def _model(client: Client, name: str, version: int) -> ModelInfo:
+def _model(client: Client, name: str, version: str, tls: Tls | None) -> ModelInfo:
     """Asked first, so that a wrong address or name is one line and not one for each picture."""
     try:
-        info = client.get_model(name, version)
+        info = client.get_model(name, int(version) if version.isdecimal() else version)
     except ClassifyError as error:
-        _give_up(client, error)
+        connect.give_up(client, error, tls)
     if info.state is not ModelState.SERVING:
         _say(f"error: {info.name} version {info.version} is not in service: {info.reason or info.state}")
         raise typer.Exit(1)
@@ -253,15 +269,6 @@ def _writing(out: Path | None) -> Iterator[None]:
 
 def _terminal() -> Console:
     return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
-
-
-def _give_up(client: Client, error: ClassifyError) -> NoReturn:
-    if error.code is grpc.StatusCode.UNAVAILABLE:
-        hint = "start a server with `python -m server --models DIR`, or name another one with --target"
-        _say(f"error: no service at {client.target}; {hint} ({error.message})")
-    else:
-        _say(f"error: {client.target}: {error}")
-    raise typer.Exit(1) from error
 
 
 def _say(line: str) -> None:

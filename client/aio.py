@@ -13,6 +13,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from client import calls, convert
 from client.errors import from_rpc
 from client.results import Classification, Explain, ModelInfo, StreamAnswer
+from client.security import Tls, Token, credentials, options
 from proto import classifier_pb2 as pb
 from proto.classifier_pb2_grpc import ImageClassifierStub
 
@@ -33,13 +34,16 @@ class AsyncClient:
         timeout: float = 30.0,
         retries: int = 3,
         compression: grpc.Compression = grpc.Compression.NoCompression,
+        tls: Tls | None = None,
+        token: Token = "",
     ) -> None:
         self.target = target
         self._timeout = timeout
         self._retries = retries
         self._closed = asyncio.Event()
-        self._balanced = grpc.aio.insecure_channel(target, calls.balanced(), compression)
-        self._direct = grpc.aio.insecure_channel(target, calls.direct(), compression)
+        self._token = token
+        self._balanced = _channel(target, tls, calls.balanced(), compression)
+        self._direct = _channel(target, tls, calls.direct(), compression)
         self._classifier = ImageClassifierStub(self._balanced)
         self._catalogue = ImageClassifierStub(self._direct)
         self._health = HealthStub(self._balanced)
@@ -49,13 +53,13 @@ class AsyncClient:
         images: Iterable[convert.ImageInput],
         model: str,
         *,
-        version: int = 0,
+        version: int | str = 0,
         top_k: int = 1,
         explain: Explain | None = None,
         request_id: str = "",
     ) -> Classification:
         """See Client.classify."""
-        along = calls.metadata(request_id)
+        along = calls.metadata(self._token, request_id)
         request = await asyncio.to_thread(convert.to_request, images, model, version, top_k, explain, request_id)
         return convert.from_response(await self._call(self._classifier.Classify, request, along))
 
@@ -67,7 +71,8 @@ class AsyncClient:
     ) -> AsyncGenerator[StreamAnswer, None]:
         """See Client.classify_stream; `requests` is read in another task."""
         failures: list[Exception] = []
-        stream = self._classifier.ClassifyStream(_messages(requests, failures), timeout=timeout)
+        along = calls.metadata(self._token)
+        stream = self._classifier.ClassifyStream(_messages(requests, failures), timeout=timeout, metadata=along)
         try:
             async for answer in stream:
                 yield convert.from_stream(answer)
@@ -80,19 +85,20 @@ class AsyncClient:
 
     async def models(self) -> list[ModelInfo]:
         """See Client.models."""
-        return list(
-            map(convert.from_model, (await self._call(self._catalogue.ListModels, pb.ListModelsRequest())).models)
-        )
+        answer = await self._call(self._catalogue.ListModels, pb.ListModelsRequest(), calls.metadata(self._token))
+        return list(map(convert.from_model, answer.models))
 
-    async def get_model(self, model: str, version: int = 0) -> ModelInfo:
+    async def get_model(self, model: str, version: int | str = 0) -> ModelInfo:
         """See Client.get_model."""
-        request = pb.GetModelRequest(model=model, version=version)
-        return convert.from_model(await self._call(self._catalogue.GetModel, request))
+        request = convert.to_model_request(model, version)
+        return convert.from_model(await self._call(self._catalogue.GetModel, request, calls.metadata(self._token)))
 
     async def ready(self, model: str = "") -> bool:
         """See Client.ready."""
         try:
-            answer = await self._health.Check(HealthCheckRequest(service=model), timeout=self._timeout)  # type: ignore[attr-defined]  # missing in the types
+            check = self._health.Check  # type: ignore[attr-defined]  # missing in the types
+            along = calls.metadata(self._token)
+            answer = await check(HealthCheckRequest(service=model), timeout=self._timeout, metadata=along)
         except grpc.RpcError as error:
             failure = from_rpc(error)
             if failure.code in calls.NOT_READY:
@@ -106,9 +112,7 @@ class AsyncClient:
         await self._balanced.close()
         await self._direct.close()
 
-    async def _call(
-        self, method: grpc.aio.UnaryUnaryMultiCallable[Q, A], request: Q, metadata: calls.Metadata = ()
-    ) -> A:
+    async def _call(self, method: grpc.aio.UnaryUnaryMultiCallable[Q, A], request: Q, metadata: calls.Metadata) -> A:
         tries = calls.Tries(self._timeout, self._retries)
         while True:
             try:
@@ -131,6 +135,15 @@ class AsyncClient:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.close()
+
+
+def _channel(
+    target: str, tls: Tls | None, wanted: calls.ChannelOptions, compression: grpc.Compression
+) -> grpc.aio.Channel:
+    """Raises OSError or ValueError for files that cannot be used."""
+    if tls is None:
+        return grpc.aio.insecure_channel(target, wanted, compression)
+    return grpc.aio.secure_channel(target, credentials(tls), (*wanted, *options(tls)), compression)
 
 
 async def _messages(

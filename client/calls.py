@@ -9,6 +9,7 @@ from collections.abc import Callable
 import grpc
 
 from client.errors import ClassifyError
+from client.security import Token, authorization
 
 DEFAULT_TARGET = "127.0.0.1:8001"
 # gRPC's own limit of 4 MiB is less than a handful of overlays of photographs.
@@ -51,11 +52,11 @@ def direct() -> ChannelOptions:
     return _COMMON_OPTIONS
 
 
-def metadata(request_id: str) -> Metadata:
-    """What travels beside a request, for proxies and their logs. Raises ValueError for an id that gRPC cannot carry."""
+def metadata(token: Token, request_id: str = "") -> Metadata:
+    """What travels beside a request: who asks, and for proxies and their logs the id. Raises ValueError for what gRPC cannot carry."""
     if not _METADATA_VALUE.fullmatch(request_id):
         raise ValueError(f"a request id is printable ASCII, not {request_id!r}")
-    return (("x-request-id", request_id),) if request_id else ()
+    return (*authorization(token), *((("x-request-id", request_id),) if request_id else ()))
 
 
 def seconds_before_retry(

@@ -12,6 +12,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from client import calls, convert
 from client.errors import from_rpc
 from client.results import Classification, Explain, ModelInfo, StreamAnswer
+from client.security import Tls, Token, credentials, options
 from proto import classifier_pb2 as pb
 from proto.classifier_pb2_grpc import ImageClassifierStub
 
@@ -30,6 +31,9 @@ class Client:
                  The waits between are the server's (google.rpc.RetryInfo), or else random and growing; a call whose
                  deadline comes first fails at once. gRPC's own retries would not do: see calls.seconds_before_retry.
     compression  of requests: grpc.Compression.Gzip makes raw pixels smaller, picture files hardly
+    tls          the connection is encrypted, and the server proves who it is: see Tls. Its files are read now, which raises OSError
+                 or ValueError.
+    token        sent with each call as `authorization: Bearer TOKEN`; a function is asked for it each time, so that it can change
     """
 
     def __init__(
@@ -39,13 +43,16 @@ class Client:
         timeout: float = 30.0,
         retries: int = 3,
         compression: grpc.Compression = grpc.Compression.NoCompression,
+        tls: Tls | None = None,
+        token: Token = "",
     ) -> None:
         self.target = target
         self._timeout = timeout
         self._retries = retries
         self._closed = threading.Event()
-        self._balanced = grpc.insecure_channel(target, calls.balanced(), compression)
-        self._direct = grpc.insecure_channel(target, calls.direct(), compression)
+        self._token = token
+        self._balanced = _channel(target, tls, calls.balanced(), compression)
+        self._direct = _channel(target, tls, calls.direct(), compression)
         self._classifier = ImageClassifierStub(self._balanced)
         self._catalogue = ImageClassifierStub(self._direct)
         self._health = HealthStub(self._balanced)
@@ -55,19 +62,19 @@ class Client:
         images: Iterable[convert.ImageInput],
         model: str,
         *,
-        version: int = 0,
+        version: int | str = 0,
         top_k: int = 1,
         explain: Explain | None = None,
         request_id: str = "",
     ) -> Classification:
-        """Classifies `images` in one call; version 0 is the highest one in service.
+        """Classifies `images` in one call; `version` is a number, or a label such as "canary", 0 the one that answers by default.
 
         An image that the server could not answer has its error in its result. Raises ClassifyError when the whole call
         failed (when no image got an answer, with the error of the first), OSError for a file that cannot be read, and
         TypeError or ValueError for an image or a request id (printable ASCII; also sent as `x-request-id`) that cannot be
         sent.
         """
-        along = calls.metadata(request_id)
+        along = calls.metadata(self._token, request_id)
         request = convert.to_request(images, model, version, top_k, explain, request_id)
         return convert.from_response(self._call(self._classifier.Classify, request, along))
 
@@ -82,7 +89,8 @@ class Client:
         ever): nothing is tried again by itself, but what has been answered is answered.
         """
         failures: list[Exception] = []
-        stream = self._classifier.ClassifyStream(_messages(requests, failures), timeout=timeout)
+        along = calls.metadata(self._token)
+        stream = self._classifier.ClassifyStream(_messages(requests, failures), timeout=timeout, metadata=along)
         try:
             for answer in stream:
                 yield convert.from_stream(answer)
@@ -95,19 +103,21 @@ class Client:
 
     def models(self) -> list[ModelInfo]:
         """Every version of every model on one server, in service or not, refused ones included. Raises ClassifyError."""
-        return list(map(convert.from_model, self._call(self._catalogue.ListModels, pb.ListModelsRequest()).models))
+        answer = self._call(self._catalogue.ListModels, pb.ListModelsRequest(), calls.metadata(self._token))
+        return list(map(convert.from_model, answer.models))
 
-    def get_model(self, model: str, version: int = 0) -> ModelInfo:
-        """One version of a model, the highest one in service for version 0. Raises ClassifyError."""
-        return convert.from_model(
-            self._call(self._catalogue.GetModel, pb.GetModelRequest(model=model, version=version))
-        )
+    def get_model(self, model: str, version: int | str = 0) -> ModelInfo:
+        """One version of a model by its number or label, the one that answers by default for 0. Raises ClassifyError."""
+        request = convert.to_model_request(model, version)
+        return convert.from_model(self._call(self._catalogue.GetModel, request, calls.metadata(self._token)))
 
     def ready(self, model: str = "") -> bool:
         """Whether a server, and `model` on it if one is named, takes calls now; asks once. Raises ClassifyError when the
         server has no grpc.health.v1 to ask."""
         try:
-            answer = self._health.Check(HealthCheckRequest(service=model), timeout=self._timeout)  # type: ignore[attr-defined]  # missing in the types
+            check = self._health.Check  # type: ignore[attr-defined]  # missing in the types
+            along = calls.metadata(self._token)
+            answer = check(HealthCheckRequest(service=model), timeout=self._timeout, metadata=along)
         except grpc.RpcError as error:
             failure = from_rpc(error)
             if failure.code in calls.NOT_READY:
@@ -121,7 +131,7 @@ class Client:
         self._balanced.close()
         self._direct.close()
 
-    def _call(self, method: "grpc.UnaryUnaryMultiCallable[Q, A]", request: Q, metadata: calls.Metadata = ()) -> A:
+    def _call(self, method: "grpc.UnaryUnaryMultiCallable[Q, A]", request: Q, metadata: calls.Metadata) -> A:
         tries = calls.Tries(self._timeout, self._retries)
         while True:
             try:
@@ -139,6 +149,13 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _channel(target: str, tls: Tls | None, wanted: calls.ChannelOptions, compression: grpc.Compression) -> grpc.Channel:
+    """Raises OSError or ValueError for files that cannot be used."""
+    if tls is None:
+        return grpc.insecure_channel(target, wanted, compression)
+    return grpc.secure_channel(target, credentials(tls), (*wanted, *options(tls)), compression)
 
 
 def _messages(requests: Iterable[convert.Request], failures: list[Exception]) -> Iterator[pb.ClassifyRequest]:

@@ -34,7 +34,7 @@ class Request(NamedTuple):
 
     images: Iterable[ImageInput]
     model: str
-    version: int = 0
+    version: int | str = 0
     top_k: int = 1
     explain: Explain | None = None
     request_id: str = ""
@@ -55,17 +55,30 @@ _PNG_MODES = {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}
 
 
 def to_request(
-    images: Iterable[ImageInput], model: str, version: int, top_k: int, explain: Explain | None, request_id: str
+    images: Iterable[ImageInput], model: str, version: int | str, top_k: int, explain: Explain | None, request_id: str
 ) -> pb.ClassifyRequest:
     """The request message. Raises OSError for a file that cannot be read, TypeError or ValueError for other inputs."""
+    number, label = number_and_label(version)
     return pb.ClassifyRequest(
         model=model,
-        version=version,
+        version=number,
+        version_label=label,
         images=[to_image(image) for image in images],
         top_k=top_k,
         explain=None if explain is None else _to_explain(explain),
         request_id=request_id,
     )
+
+
+def number_and_label(version: int | str) -> tuple[int, str]:
+    """A version as requests name it: its number, or what it is called."""
+    return (0, version) if isinstance(version, str) else (version, "")
+
+
+def to_model_request(model: str, version: int | str) -> pb.GetModelRequest:
+    """The question about one version of a model."""
+    number, label = number_and_label(version)
+    return pb.GetModelRequest(model=model, version=number, version_label=label)
 
 
 def to_image(image: ImageInput) -> pb.Image:
@@ -161,6 +174,7 @@ def from_model(model: pb.Model) -> ModelInfo:
         state=_STATES.get(model.state, ModelState.UNKNOWN),
         reason=model.reason,
         is_default=model.is_default,
+        version_labels=tuple(model.version_labels),
         kind=model.kind,
         labels=tuple(model.labels),
         explanations=tuple(model.explanations),

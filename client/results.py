@@ -126,6 +126,7 @@ class ModelInfo:
     state: ModelState
     reason: str  # why it was refused or unloaded
     is_default: bool  # answers when a request names no version
+    version_labels: tuple[str, ...]  # what it is called; a request may name it so
     kind: str  # multiclass, binary, multilabel
     labels: tuple[str, ...]
     explanations: tuple[str, ...]  # the methods that a request may choose from; the first is the default

@@ -5,7 +5,7 @@ The image classification API of Seethrough.
 
 Errors. A call fails with one of these codes, each with a message that says what was wrong and what to do:
   INVALID_ARGUMENT    not an image, truncated, too many pixels, a bad field, a wrong shape
-  NOT_FOUND           no such model or version
+  NOT_FOUND           no such model, version or label
   RESOURCE_EXHAUSTED  the server is full; details carry google.rpc.RetryInfo
   DEADLINE_EXCEEDED   the caller's deadline passed before the answer was computed
   UNAVAILABLE         the model is loading, or the server is shutting down
@@ -117,15 +117,18 @@ class ClassifyRequest(message.Message):
     TOP_K_FIELD_NUMBER: builtins.int
     EXPLAIN_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
+    VERSION_LABEL_FIELD_NUMBER: builtins.int
     PRIORITY_FIELD_NUMBER: builtins.int
     model: builtins.str
     """Name of the model: the folder under the server's --models."""
     version: builtins.int
-    """Version of the model; 0 means the highest one in service."""
+    """Version of the model; 0 means the one labelled "stable", or without that label the highest one in service."""
     top_k: builtins.int
     """How many classes to answer, most probable first; 0 means 1. More than there are classes gives all of them."""
     request_id: builtins.str
     """Echoed in the answer and written to the log; made by the server when empty."""
+    version_label: builtins.str
+    """Instead of `version`: what the version is called, for example "canary"."""
     priority: Priority.ValueType
     """How urgent the request is; unspecified means NORMAL."""
     @builtins.property
@@ -145,11 +148,12 @@ class ClassifyRequest(message.Message):
         top_k: builtins.int = ...,
         explain: Explain | None = ...,
         request_id: builtins.str = ...,
+        version_label: builtins.str = ...,
         priority: Priority.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["explain", b"explain"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["explain", b"explain", "images", b"images", "model", b"model", "priority", b"priority", "request_id", b"request_id", "top_k", b"top_k", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["explain", b"explain", "images", b"images", "model", b"model", "priority", b"priority", "request_id", b"request_id", "top_k", b"top_k", "version", b"version", "version_label", b"version_label"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -536,18 +540,22 @@ class GetModelRequest(message.Message):
 
     MODEL_FIELD_NUMBER: builtins.int
     VERSION_FIELD_NUMBER: builtins.int
+    VERSION_LABEL_FIELD_NUMBER: builtins.int
     model: builtins.str
     version: builtins.int
-    """0 means the highest version in service."""
+    """0 means the version labelled "stable", or without that label the highest one in service."""
+    version_label: builtins.str
+    """Instead of `version`: what the version is called."""
     def __init__(
         self,
         *,
         model: builtins.str = ...,
         version: builtins.int = ...,
+        version_label: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["model", b"model", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["model", b"model", "version", b"version", "version_label", b"version_label"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -593,11 +601,12 @@ class Model(message.Message):
     PROVENANCE_FIELD_NUMBER: builtins.int
     KIND_FIELD_NUMBER: builtins.int
     EXPLANATIONS_FIELD_NUMBER: builtins.int
+    VERSION_LABELS_FIELD_NUMBER: builtins.int
     name: builtins.str
     version: builtins.int
     state: ModelState.ValueType
     reason: builtins.str
-    """Why the version is refused or unloaded; empty otherwise."""
+    """Why the version is refused, unloaded or not loaded yet; of a version in service, why a newer bundle of its number was refused."""
     is_default: builtins.bool
     """True for the version that answers when a request names none."""
     input_height: builtins.int
@@ -629,6 +638,10 @@ class Model(message.Message):
     def explanations(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """The methods that a request may choose from; the first is what it gets by default."""
 
+    @builtins.property
+    def version_labels(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """What the version is called, whatever its state; a request may name it so."""
+
     def __init__(
         self,
         *,
@@ -650,9 +663,10 @@ class Model(message.Message):
         provenance: abc.Mapping[builtins.str, builtins.str] | None = ...,
         kind: builtins.str = ...,
         explanations: abc.Iterable[builtins.str] | None = ...,
+        version_labels: abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["loaded_at", b"loaded_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["device", b"device", "engine", b"engine", "explanations", b"explanations", "heatmap_height", b"heatmap_height", "heatmap_width", b"heatmap_width", "input_channels", b"input_channels", "input_height", b"input_height", "input_width", b"input_width", "is_default", b"is_default", "kind", b"kind", "labels", b"labels", "loaded_at", b"loaded_at", "name", b"name", "precision", b"precision", "provenance", b"provenance", "reason", b"reason", "state", b"state", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["device", b"device", "engine", b"engine", "explanations", b"explanations", "heatmap_height", b"heatmap_height", "heatmap_width", b"heatmap_width", "input_channels", b"input_channels", "input_height", b"input_height", "input_width", b"input_width", "is_default", b"is_default", "kind", b"kind", "labels", b"labels", "loaded_at", b"loaded_at", "name", b"name", "precision", b"precision", "provenance", b"provenance", "reason", b"reason", "state", b"state", "version", b"version", "version_labels", b"version_labels"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -5,7 +5,7 @@ The image classification API of Seethrough.
 
 Errors. A call fails with one of these codes, each with a message that says what was wrong and what to do:
   INVALID_ARGUMENT    not an image, truncated, too many pixels, a bad field, a wrong shape
-  NOT_FOUND           no such model or version
+  NOT_FOUND           no such model, version or label
   RESOURCE_EXHAUSTED  the server is full; details carry google.rpc.RetryInfo
   DEADLINE_EXCEEDED   the caller's deadline passed before the answer was computed
   UNAVAILABLE         the model is loading, or the server is shutting down

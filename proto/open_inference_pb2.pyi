@@ -1356,6 +1356,27 @@ class ModelTransactionPolicy(message.Message):
 class ModelConfig(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
+    @typing.final
+    class ParametersEntry(message.Message):
+        DESCRIPTOR: descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        @builtins.property
+        def value(self) -> ModelParameter: ...
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: ModelParameter | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: builtins.int
     PLATFORM_FIELD_NUMBER: builtins.int
     BACKEND_FIELD_NUMBER: builtins.int
@@ -1363,6 +1384,7 @@ class ModelConfig(message.Message):
     INPUT_FIELD_NUMBER: builtins.int
     OUTPUT_FIELD_NUMBER: builtins.int
     DYNAMIC_BATCHING_FIELD_NUMBER: builtins.int
+    PARAMETERS_FIELD_NUMBER: builtins.int
     MODEL_TRANSACTION_POLICY_FIELD_NUMBER: builtins.int
     name: builtins.str
     platform: builtins.str
@@ -1378,6 +1400,10 @@ class ModelConfig(message.Message):
     @builtins.property
     def dynamic_batching(self) -> ModelDynamicBatching: ...
     @builtins.property
+    def parameters(self) -> containers.MessageMap[builtins.str, ModelParameter]:
+        """`version_label.NAME`: the version that is called NAME."""
+
+    @builtins.property
     def model_transaction_policy(self) -> ModelTransactionPolicy: ...
     def __init__(
         self,
@@ -1389,12 +1415,30 @@ class ModelConfig(message.Message):
         input: abc.Iterable[ModelInput] | None = ...,
         output: abc.Iterable[ModelOutput] | None = ...,
         dynamic_batching: ModelDynamicBatching | None = ...,
+        parameters: abc.Mapping[builtins.str, ModelParameter] | None = ...,
         model_transaction_policy: ModelTransactionPolicy | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["dynamic_batching", b"dynamic_batching", "model_transaction_policy", b"model_transaction_policy", "scheduling_choice", b"scheduling_choice"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["backend", b"backend", "dynamic_batching", b"dynamic_batching", "input", b"input", "max_batch_size", b"max_batch_size", "model_transaction_policy", b"model_transaction_policy", "name", b"name", "output", b"output", "platform", b"platform", "scheduling_choice", b"scheduling_choice"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["backend", b"backend", "dynamic_batching", b"dynamic_batching", "input", b"input", "max_batch_size", b"max_batch_size", "model_transaction_policy", b"model_transaction_policy", "name", b"name", "output", b"output", "parameters", b"parameters", "platform", b"platform", "scheduling_choice", b"scheduling_choice"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_scheduling_choice: _TypeAlias = typing.Literal["dynamic_batching"]  # noqa: Y015
     _WhichOneofArgType_scheduling_choice: _TypeAlias = typing.Literal["scheduling_choice", b"scheduling_choice"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_scheduling_choice) -> _WhichOneofReturnType_scheduling_choice | None: ...
+
+@typing.final
+class ModelParameter(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    STRING_VALUE_FIELD_NUMBER: builtins.int
+    string_value: builtins.str
+    def __init__(
+        self,
+        *,
+        string_value: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["string_value", b"string_value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...

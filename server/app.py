@@ -8,21 +8,26 @@ calls, finish what was admitted, exit 0. A second signal stops at once.
 import asyncio
 import logging
 import signal
+import socket
 import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import uvloop
 
+from bundle.limits import Limits
 from server import metrics_pages
 from server.config import Settings, StartError
 from server.events import Events
+from server.evidence.parts import Parts
 from server.families import Family
 from server.metrics import Metrics
 from server.serving.admission import Admission
 from server.serving.models import ServedModel
 from server.serving.readiness import Readiness
+from server.serving.roles import Shadow
 from server.serving.service import Models, Serving
+from server.serving.shadow import Shadows
 from server.serving.workers import Workers
 from server.signals import first_signal, signal_or_failure
 from server.tally import Tally
@@ -31,6 +36,8 @@ from server.transport.calls import Calls
 from server.transport.classifier import ImageClassifier
 from server.transport.grpc_streams import Streams
 from server.transport.health import Health
+from server.transport.security.access import Access, Need
+from server.transport.security.certificates import Certificates
 from server.transport.v2.grpc_service import InferenceService
 from server.transport.v2.inference import OpenInference
 
@@ -55,6 +62,10 @@ class Store(Models, Protocol):
 
     def is_serving(self, name: str) -> bool:
         """Whether some version of the model is in service."""
+        ...
+
+    def shadow(self, name: str) -> Shadow | None:
+        """Which of a model's versions is tried in the shadow of which."""
         ...
 
 
@@ -109,20 +120,35 @@ class App:
             settings.max_inflight_bytes,
             shed_explanations_first=settings.shed_explanations_first,
         )
-        self._workers = Workers(settings.decode_threads, clock)
+        bounds = settings.bounds
+        limits = Limits(settings.max_image_pixels, bounds.image_formats, bounds.decode_seconds)
+        self._workers = Workers(settings.decode_threads, limits, clock)
         models = siblings.everywhere(self.store) if siblings else self.store
-        self._serving = Serving(models, admission, self._workers, events, clock, settings.max_image_pixels)
-        calls = Calls(events, self._serving.known)
+        self._evidence = Parts(settings.evidence, settings.processes, events, clock)
+        observers = list(self._evidence.observers)
+        self._shadows = Shadows(self.store, events, observers, self._workers, clock)
+        self._serving = Serving(models, admission, self._workers, events, clock, observers)
+        calls = Calls(events, self._serving.known, self._evidence.following)
         self._streams = Streams()
+        access = Access(settings.security)
+        self._certificates = Certificates(settings.security, events) if settings.security.tls_cert else None
         classifier = ImageClassifier(self._serving, calls, self._streams, clock)
         inference = OpenInference(self._serving, calls, tally, lambda: not self._readiness.reason)
-        service = InferenceService(inference, calls, self._streams, clock)
+        service = InferenceService(inference, calls, access, self._streams, clock)
         self._grpc = grpc_server.build(
-            classifier, service, self._health, settings.max_request_bytes, shared=siblings is not None
+            *(classifier, service, self._health, calls, access, settings.max_request_bytes, bounds),
+            shared=siblings is not None,
         )
-        probes = http.Probes(self._page, lambda: self._readiness.reason)
-        self._application = http.build(self._serving, inference, calls, probes, clock, settings.max_request_bytes)
-        self._http = http.HttpServer(self._application)
+        metrics_need = Need.TOKEN if settings.security.metrics_need_token else Need.NOTHING
+        probes = http.Probes(self._page, lambda: self._readiness.reason, metrics_need)
+        self._application = http.build(
+            self._serving, inference, calls, access, probes, clock, settings.max_request_bytes, bounds
+        )
+        connections = http.Connections(bounds.max_connections)
+        self._http = [("http", settings.http_port, http.HttpServer(self._application, self._certificates, connections))]
+        if settings.probe_port is not None:
+            plain = http.HttpServer(http.build_probes(probes, calls, access, clock))
+            self._http.append(("probes", settings.probe_port, plain))
 
     async def serve(self) -> None:
         """Starts, serves until SIGTERM or SIGINT, and stops in order. Raises StartError."""
@@ -131,24 +157,28 @@ class App:
         await self._drain(await signal_or_failure(stop, [starting]))
         self._health.close()
         self._streams.close()
-        await self._finish(self._settings.drain_seconds)
-        await self._http.stop()
+        drained_by = time.monotonic() + self._settings.drain_seconds
+        await self._finish(drained_by)
+        await asyncio.gather(*(server.stop() for _, _, server in self._http))
         self._workers.close()
+        await self._evidence.close(drained_by - time.monotonic())
         log.info("stopped")
 
-    async def _finish(self, seconds: float) -> None:
+    async def _finish(self, drained_by: float) -> None:
         """Finishes what was admitted, or gives it up when the time is over: an engine that hangs must not keep the process."""
-        end = asyncio.get_running_loop().time() + seconds
+        seconds = max(0.0, drained_by - time.monotonic())
         await asyncio.gather(self._grpc.stop(seconds), self._application.drain(seconds))
+        left = drained_by - time.monotonic()
         try:
-            async with asyncio.timeout_at(max(end, asyncio.get_running_loop().time() + _LEAST_CLOSE_SECONDS)):
+            async with asyncio.timeout(max(left, _LEAST_CLOSE_SECONDS)):
+                await self._shadows.close()
                 await self.store.close()
         except TimeoutError:
             log.error("engines had not finished after --drain-seconds %g; what they had is lost", seconds)
 
     async def families(self) -> list[Family]:
         """The metrics of this process."""
-        return metrics_pages.plain(self._metrics.families(self._serving.inflight, self._queued()))
+        return metrics_pages.plain(self._metrics.families(*self._of_this_moment()))
 
     async def _start(self) -> None:
         if self._siblings is None:
@@ -162,20 +192,24 @@ class App:
             await self._siblings.ready(names)
 
     async def _listen(self) -> str:
-        """Takes both ports and calls; the addresses, as a line for people and scripts."""
+        """Takes the ports and calls; the addresses, as a line for people and scripts."""
         host = self._settings.host
         shown = f"[{host}]" if ":" in host else host
         port = self._settings.grpc_port
         try:
-            grpc_port = self._grpc.add_insecure_port(f"{shown}:{port}")
-            port = self._settings.http_port
-            http_socket = http.bind(host, port, shared=self._siblings is not None)
+            addresses = [f"grpc={shown}:{grpc_server.bind(self._grpc, f'{shown}:{port}', self._certificates)}"]
+            listening: list[tuple[http.HttpServer, socket.socket]] = []
+            for name, port, server in self._http:
+                bound = http.bind(host, port, shared=self._siblings is not None)
+                listening.append((server, bound))
+                addresses.append(f"{name}={shown}:{bound.getsockname()[1]}")
         except (OSError, RuntimeError) as error:
             raise StartError.port_taken(shown, port, error) from error
-        await self._http.start(http_socket)
+        for server, bound in listening:
+            await server.start(bound)
         await self._health.update()
         await self._grpc.start()
-        return f"grpc={shown}:{grpc_port} http={shown}:{http_socket.getsockname()[1]}"
+        return " ".join(addresses)
 
     async def _load(self) -> list[str]:
         """Loads the bundles, then asks for traffic while one of them is good; the names of those that are."""
@@ -199,7 +233,11 @@ class App:
     async def _page(self) -> tuple[bytes, str]:
         if self._siblings is not None:
             return metrics_pages.page(await self._siblings.families())
-        return self._metrics.page(self._serving.inflight, self._queued())
+        return self._metrics.page(*self._of_this_moment())
 
-    def _queued(self) -> list[tuple[str, str, int]]:
-        return [(model.name, str(model.version), model.batcher.queued) for model in self.store.served()]
+    def _of_this_moment(self) -> tuple[int, list[tuple[str, str, int]]]:
+        """Images in work, and those that wait for each version. A new certificate is told of, too, though nobody connects anew."""
+        if self._certificates is not None:
+            self._certificates.current()
+        queued = [(model.name, str(model.version), model.batcher.queued) for model in self.store.served()]
+        return self._serving.inflight, queued

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from bundle.limits import FORMATS
+
 MIB = 1 << 20
 # Most images in one run, where nothing else was asked for and larger batches pay.
 LARGEST_BATCH = 32
@@ -44,6 +46,21 @@ class EngineProcess(StrEnum):
     OFF = "off"
 
 
+class LogFormat(StrEnum):
+    """How the log is written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class Traces(StrEnum):
+    """Whether calls are traced."""
+
+    AUTO = "auto"
+    ON = "on"
+    OFF = "off"
+
+
 class StartError(Exception):
     """The server cannot start; the message says why and what to do."""
 
@@ -51,6 +68,51 @@ class StartError(Exception):
     def port_taken(cls, host: str, port: int, reason: Exception) -> "StartError":
         """For a port that cannot be listened on."""
         return cls(f"cannot listen on {host}:{port}: {reason}; choose another port or stop who has it")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is written of calls, to look at afterwards."""
+
+    log_level: str = "info"
+    log_format: LogFormat = LogFormat.TEXT
+    log_rate: float = 0.0  # share of calls that get a line, 0..1
+    traces: bool = False
+    trace_rate: float | None = None  # share of calls, 0..1; None: what the variable OTEL_TRACES_SAMPLER says
+    record: Path | None = None  # None: nothing is recorded
+    record_rate: float = 0.01  # share of calls, 0..1
+    record_max_bytes: int = 1024 * MIB
+
+
+@dataclass(frozen=True)
+class Security:
+    """Who may call. Whatever is None is not asked for."""
+
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    client_ca: Path | None = None
+    token_file: Path | None = None
+    admin_token_file: Path | None = None
+    metrics_need_token: bool = False
+
+
+@dataclass(frozen=True)
+class Reload:
+    """How what is in service follows the folder of models."""
+
+    watch_seconds: float = 0.0  # from one look to the next; 0: only when asked to load
+    keep_versions: int = 0  # of each model, the highest; 0: all
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What callers may take before, and after, they are let in."""
+
+    image_formats: tuple[str, ...] = FORMATS
+    decode_seconds: float = 5.0  # of processor time, for one picture
+    max_connections: int = 1000  # to each port
+    max_reading_bytes: int = 256 * MIB  # of HTTP bodies, over all connections
+    max_connection_age_seconds: float = 0.0  # 0: no limit
 
 
 @dataclass(frozen=True)
@@ -79,6 +141,11 @@ class Settings:
     instances: int = 1
     engine_seconds: float = 30.0
     shed_explanations_first: bool = True
+    probe_port: int | None = None  # None: no such port
+    security: Security = Security()
+    evidence: Evidence = Evidence()
+    reload: Reload = Reload()
+    bounds: Bounds = Bounds()
 
     @property
     def cores(self) -> int:

@@ -21,6 +21,14 @@ class ModelNotFoundError(ServerError):
     """No model of that name, or no such version of it."""
 
 
+class UnauthenticatedError(ServerError):
+    """The caller did not show a token that is known here."""
+
+
+class PermissionDeniedError(ServerError):
+    """The caller is known, and may not do this."""
+
+
 class OverloadedError(ServerError):
     """No room for the request now; `retry_after_seconds` says when there probably is."""
 

@@ -101,7 +101,10 @@ class EngineFault(Struct, frozen=True):
 
 
 class ModelChanged(Struct, frozen=True):
-    """A version of a model entered a state; `engine`, `precision` and `device` are set when it is in service."""
+    """A version of a model entered a state; `engine`, `precision` and `device` are set when it is in service.
+
+    A version in service has a `reason` when a newer bundle of its number was refused.
+    """
 
     model: str
     version: str
@@ -110,6 +113,52 @@ class ModelChanged(Struct, frozen=True):
     engine: str = ""
     precision: str = ""
     device: str = ""
+
+
+class BundleTried(Struct, frozen=True):
+    """A bundle was brought into service, or was refused."""
+
+    model: str
+    version: str
+    outcome: Literal["serving", "refused"]
+
+
+class RolesChanged(Struct, frozen=True):
+    """What a model's versions are called from now on; with a `refusal`, that the file that says so is no good and nothing changed."""
+
+    model: str
+    labels: dict[str, int]
+    has_shadow: bool
+    refusal: str = ""
+
+
+class ShadowRan(Struct, frozen=True):
+    """Images that version `of` has answered, and what became of them in its shadow.
+
+    `differences` has of each that was compared the largest difference of a probability, 0..1.
+    """
+
+    model: str
+    version: str
+    of: str
+    outcome: Literal["compared", "dropped", "failed"]
+    images: int
+    disagreements: int = 0
+    differences: Sequence[float] = ()
+
+
+class CertificateRead(Struct, frozen=True):
+    """The server's certificate was read from this file; it expires at this Unix time, in seconds."""
+
+    file: str
+    expires: float
+
+
+class ImagesRecorded(Struct, frozen=True):
+    """Pictures that were chosen to be kept, and what became of them."""
+
+    outcome: Literal["ok", "dropped", "failed"]
+    images: int
 
 
 E = TypeVar("E", bound=Struct)

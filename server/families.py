@@ -39,6 +39,10 @@ GAUGES: dict[str, Callable[[float, float], float]] = {
     # 1 or absent, of the same models in all of them: a sum would count processes.
     "seethrough_model_info": max,
     "seethrough_model_state": max,
+    "seethrough_model_label": max,
+    "seethrough_roles_refused": max,
+    # They read the same file, some sooner than others.
+    "seethrough_certificate_expiry_timestamp_seconds": min,
     # What they take from the machine. Memory that they share (libraries, weights mapped from a file) is counted in each.
     "process_resident_memory_bytes": float.__add__,
     "process_virtual_memory_bytes": float.__add__,

@@ -20,7 +20,16 @@ from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricF
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from server.events import STAGES, EngineFault, Events, ModelChanged, ModelState
+from server.events import (
+    STAGES,
+    BundleTried,
+    CertificateRead,
+    EngineFault,
+    Events,
+    ModelChanged,
+    ModelState,
+    RolesChanged,
+)
 from server.tally import Histogram, Tally
 
 _MODEL = ("model", "version")
@@ -43,7 +52,10 @@ class Metrics:
             registry=registry,
         )
         self._state = Gauge(
-            "seethrough_model_state", "1 for the state that the version is in.", (*_MODEL, "state"), registry=registry
+            "seethrough_model_state",
+            "1 for the state that the version is in; refused, too, when it is in service and a newer bundle of its number was refused.",
+            (*_MODEL, "state"),
+            registry=registry,
         )
         self._runs_on: dict[tuple[str, str], tuple[str, ...]] = {}  # the labels of _info for each version in service
         self._faults = Counter(
@@ -53,8 +65,17 @@ class Metrics:
             registry=registry,
         )
         self._loads = Counter("seethrough_loads", "Bundles loaded, by outcome.", ("outcome",), registry=registry)
+        events.subscribe(BundleTried, lambda event: self._loads.labels(event.outcome).inc())
+        events.subscribe(RolesChanged, _Roles(registry).changed)
+        self._expiry = Gauge(
+            "seethrough_certificate_expiry_timestamp_seconds",
+            "Unix time at which the first certificate in the file expires.",
+            ("file",),
+            registry=registry,
+        )
+        events.subscribe(CertificateRead, lambda event: self._expiry.labels(event.file).set(event.expires))
         events.subscribe(ModelChanged, self._changed)
-        events.subscribe(EngineFault, self._failed)
+        events.subscribe(EngineFault, lambda event: self._faults.labels(event.model, event.version, event.fault).inc())
 
     def page(self, inflight: int, queued: Iterable[tuple[str, str, int]]) -> tuple[bytes, str]:
         """The page and its content type; `queued` gives (model, version, images waiting) of each version in service."""
@@ -73,18 +94,37 @@ class Metrics:
 
     def _changed(self, event: ModelChanged) -> None:
         for state in ModelState:
-            self._state.labels(event.model, event.version, state).set(state is event.state)
+            is_refused_beside = state is ModelState.REFUSED and event.state is ModelState.SERVING and bool(event.reason)
+            self._state.labels(event.model, event.version, state).set(state is event.state or is_refused_beside)
         if (before := self._runs_on.pop((event.model, event.version), None)) is not None:
             self._info.remove(*before)
         if event.state is ModelState.SERVING:
             now = (event.model, event.version, event.engine, event.precision, event.device)
             self._runs_on[event.model, event.version] = now
             self._info.labels(*now).set(1)
-        if event.state in (ModelState.SERVING, ModelState.REFUSED):
-            self._loads.labels(event.state.value).inc()
 
-    def _failed(self, event: EngineFault) -> None:
-        self._faults.labels(event.model, event.version, event.fault).inc()
+
+class _Roles:
+    """What versions are called."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._label = Gauge(
+            "seethrough_model_label", "1 for what versions are called.", (*_MODEL, "label"), registry=registry
+        )
+        self._refused = Gauge(
+            "seethrough_roles_refused", "1 while the model's versions.toml is no good.", ("model",), registry=registry
+        )
+        self._known: dict[str, set[tuple[str, str, str]]] = {}  # the labels of _label, by model
+
+    def changed(self, event: RolesChanged) -> None:
+        """Told by an event."""
+        now = {(event.model, str(version), label) for label, version in event.labels.items()}
+        for each in self._known.get(event.model, set()) - now:
+            self._label.remove(*each)
+        for each in now:
+            self._label.labels(*each).set(1)
+        self._known[event.model] = now
+        self._refused.labels(event.model).set(bool(event.refusal))
 
 
 class _Tallied(Collector):
@@ -126,6 +166,35 @@ class _Tallied(Collector):
             _add(batches, model, of.batches)
             _add(confidence, model, of.confidence)
         yield from (requests, images, predictions, stages, batches, confidence)
+        yield from self._shadows()
+        recorded = CounterMetricFamily(
+            "seethrough_recorded_images", "Pictures chosen to be kept, by what became of them.", labels=("outcome",)
+        )
+        for became, count in self._tally.recorded.copy().items():
+            recorded.add_metric((became,), count)
+        yield recorded
+
+    def _shadows(self) -> Iterator[Metric]:
+        names = (*_MODEL, "of")
+        images = CounterMetricFamily(
+            "seethrough_shadow_images",
+            "Images tried in the shadow of version `of`, by what became of them.",
+            labels=(*names, "outcome"),
+        )
+        disagreements = CounterMetricFamily(
+            "seethrough_shadow_disagreement", "Compared images with another answer in the shadow.", labels=names
+        )
+        difference = HistogramMetricFamily(
+            "seethrough_shadow_probability_difference",
+            "Largest difference of a probability of one image.",
+            labels=names,
+        )
+        for key, of in self._tally.shadows.items():
+            for outcome, count in of.images.items():
+                images.add_metric((*key, outcome), count)
+            disagreements.add_metric(key, of.disagreements)
+            _add(difference, key, of.difference)
+        yield from (images, disagreements, difference)
 
 
 def _add(family: HistogramMetricFamily, labels: tuple[str, ...], histogram: Histogram) -> None:

@@ -18,6 +18,7 @@ def first_signal() -> asyncio.Future[signal.Signals]:
     def on_signal(number: signal.Signals) -> None:
         if first.done():
             log.warning("%s again: stopping at once", number.name)
+            logging.shutdown()
             os._exit(128 + number)
         first.set_result(number)
 

@@ -17,8 +17,10 @@ from server.events import (
     Events,
     ImagesAnswered,
     ImagesFailed,
+    ImagesRecorded,
     Outcome,
     RequestDone,
+    ShadowRan,
     TensorsAnswered,
     Timings,
 )
@@ -26,6 +28,7 @@ from server.events import (
 # Upper bounds of the histograms' buckets.
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 IMAGES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
+DIFFERENCE = (0.0001, 0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # of two probabilities
 PROBABILITY = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 
@@ -84,12 +87,24 @@ class VersionTally:
         return histogram
 
 
+@dataclass(slots=True)
+class ShadowTally:
+    """Of one version in the shadow of another."""
+
+    images: Counter[str] = field(default_factory=Counter)  # by outcome
+    disagreements: int = 0
+    difference: Histogram = field(default_factory=lambda: Histogram(DIFFERENCE))  # the largest of each image
+
+
 class Tally:
     """Counts what the events tell."""
 
     def __init__(self, unix_time: Callable[[], float] = time.time) -> None:
         self._unix_time = unix_time
         self._versions: dict[tuple[str, str], VersionTally] = {}
+        # Pictures kept, by outcome: "dropped" is counted by the event loop, the others by whoever writes them.
+        self.recorded: Counter[str] = Counter()
+        self.shadows: dict[tuple[str, str, str], ShadowTally] = {}  # by model, version, and whose shadow it is
 
     @property
     def versions(self) -> list[VersionTally]:
@@ -109,8 +124,10 @@ class Tally:
         events.subscribe(ImagesAnswered, self._images_answered)
         events.subscribe(TensorsAnswered, self._tensors_answered)
         events.subscribe(ImagesFailed, self._images_failed)
+        events.subscribe(ImagesRecorded, self._images_recorded)
         events.subscribe(RequestDone, self._request_done)
         events.subscribe(BatchDone, self._batch_done)
+        events.subscribe(ShadowRan, self._shadow_ran)
 
     def _images_answered(self, event: ImagesAnswered) -> None:
         of = self._answered(event.model, event.version, event.timings, len(event.confidences))
@@ -124,6 +141,9 @@ class Tally:
     def _images_failed(self, event: ImagesFailed) -> None:
         self.of(event.model, event.version).images[event.outcome] += event.images
 
+    def _images_recorded(self, event: ImagesRecorded) -> None:
+        self.recorded[event.outcome] += event.images
+
     def _request_done(self, event: RequestDone) -> None:
         self.of(event.model, event.version).calls[event.rpc, event.code] += 1
 
@@ -132,6 +152,13 @@ class Tally:
         runs = of.runs.setdefault(event.images, Runs())
         runs.count += 1
         runs.seconds += event.seconds
+
+    def _shadow_ran(self, event: ShadowRan) -> None:
+        of = self.shadows.setdefault((event.model, event.version, event.of), ShadowTally())
+        of.images[event.outcome] += event.images
+        of.disagreements += event.disagreements
+        for difference in event.differences:
+            of.difference.observe(difference)
 
     def _answered(self, model: str, version: str, timings: Timings, images: int) -> VersionTally:
         of = self.of(model, version)

@@ -1,6 +1,9 @@
 """ONNX Runtime, on CUDA when there is a GPU and on the CPU otherwise.
 
 Threads do not spin between runs: a spinning pool would take the cores from decoding and from the event loop.
+
+The weights are read, not mapped as ONNX Runtime would by itself: somebody who writes into a bundle in service would otherwise change
+its answers, and who cuts the file short would end the process with SIGBUS.
 """
 
 from collections.abc import Sequence
@@ -8,6 +11,7 @@ from pathlib import Path
 
 import onnxruntime as ort
 
+from bundle.manifest import WEIGHTS
 from server.config import Device
 from server.engine.base import Array, as_memory_error
 from server.engine.compiled import CompiledEngine, Graph
@@ -18,7 +22,8 @@ def build(graphs: Sequence[Path], precision: str, device: Device, threads: int, 
 
     Raises RuntimeError when `device` is cuda and no GPU can be used.
     """
-    sessions = [session(path, device, threads) for path in graphs]
+    weights = {beside: _weights(beside) for beside in {path.parent for path in graphs}}
+    sessions = [session(path, device, threads, weights[path.parent]) for path in graphs]
     found = "cuda" if "CUDAExecutionProvider" in sessions[0].get_providers() else "cpu"
     if device is Device.CUDA and found != "cuda":
         raise RuntimeError("device cuda was asked for, but ONNX Runtime cannot use a GPU here; see its log above")
@@ -46,12 +51,20 @@ def _graph(compiled: ort.InferenceSession) -> Graph:
     return Graph(inputs, outputs, run)
 
 
-def session(model: Path, device: Device, threads: int) -> ort.InferenceSession:
-    """Compiles one graph as the server does."""
+def _weights(folder: Path) -> bytes:
+    """What graphs in the folder keep outside of themselves; empty when they have all inside."""
+    path = folder / WEIGHTS
+    return path.read_bytes() if path.exists() else b""
+
+
+def session(model: Path, device: Device, threads: int, weights: bytes = b"") -> ort.InferenceSession:
+    """Compiles one graph as the server does, with the `weights` of the file beside it."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
+    if weights:
+        options.add_external_initializers_from_files_in_memory([WEIGHTS], [weights], [len(weights)])
     return ort.InferenceSession(model, options, providers=_providers(device))
 
 

@@ -18,6 +18,7 @@ import openvino as ov  # noqa: E402
 def build(graphs: Sequence[Path], precision: str, threads: int) -> CompiledEngine:
     """Compiles the graphs for the CPU; `threads` is for the operators of one run."""
     core = ov.Core()
+    core.set_property({"ENABLE_MMAP": False})  # as for ONNX Runtime: a file that is cut short must not end the process
     # One request at a time with all threads: batches are made before they come here. Without the last hint OpenVINO would take
     # bfloat16 by itself where the processor has it.
     options = {

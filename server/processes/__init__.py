@@ -17,5 +17,6 @@ and where one process owns the engine for all (`--engine-process`):
 
 The kernel spreads connections, not requests, over the processes that listen on a port (SO_REUSEPORT). So a process listens only when
 its models are loaded: the kernel would hand it connections before. Each process answers health, readiness and statistics for itself;
-metrics are those of all, and loading or unloading a model by RPC is done in all.
+metrics are those of all, and loading or unloading a model by RPC is done in all. Whoever has engines watches the folder of models: the
+engine process for all, or each serving process for itself, so that for some seconds one may have a version that another has not yet.
 """

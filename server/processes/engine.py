@@ -6,7 +6,6 @@ process. Bundles are verified, compiled, warmed and checked here only. Started b
 """
 
 import asyncio
-import contextlib
 import itertools
 import logging
 import socket
@@ -23,8 +22,8 @@ import uvloop
 from server import metrics_pages
 from server.batching.entries import Output
 from server.batching.items import ImageItem, TensorItem
-from server.errors import ServerError, UnavailableError
-from server.events import BatchDone, Events, ModelChanged, ModelState
+from server.errors import ServerError
+from server.events import BatchDone, BundleTried, Events, ModelChanged, ModelState, RolesChanged
 from server.families import Family
 from server.metrics import Metrics
 from server.processes import slab
@@ -39,6 +38,7 @@ from server.processes.messages import (
     Hello,
     Model,
     Open,
+    Release,
     Submit,
     SubmitRows,
     Sync,
@@ -52,6 +52,7 @@ from server.processes.start import Start, begin, unload_again
 from server.serving.catalogue import Entry, NotServed
 from server.serving.models import ServedClassifier, ServedModel, ServedTensors
 from server.serving.repository import Repository
+from server.serving.roles import Roles
 from server.signals import first_signal, signal_or_failure
 from server.tally import Tally
 
@@ -64,10 +65,11 @@ class Engines:
     def __init__(self, repository: Repository, events: Events) -> None:
         self._repository = repository
         self._sessions: dict[str, Session] = {}
-        self._served: dict[int, ServedModel] = {}  # by their keys in the catalogue
+        self._served: dict[int, ServedModel] = {}  # those in the catalogue, by their keys there
         self._keys = itertools.count(1)
         self._complete = False
         events.subscribe(ModelChanged, self._changed)
+        events.subscribe(RolesChanged, self._changed)
 
     def complete(self) -> None:
         """The first loading is over."""
@@ -79,42 +81,38 @@ class Engines:
         before = {id(model): key for key, model in self._served.items()}
         self._served = {before.get(id(model)) or next(self._keys): model for model in self._repository.served()}
         keys = {id(model): key for key, model in self._served.items()}
-        models = (_model(keys.get(id(entry), 0), name, number, entry) for name, number, entry in self._entries())
-        return Catalogue(self._complete, tuple(models))
-
-    def served(self, key: int) -> ServedModel:
-        """The model of a key in the catalogue. Raises UnavailableError when it has gone since."""
-        if (model := self._served.get(key)) is None:
-            raise UnavailableError("the model is out of service; try again or ask another server")
-        return model
+        entries = self._repository.entries()
+        models = (
+            _model(keys.get(id(entry), 0), name, number, entry, self._repository.refusal(name, number))
+            for name, number, entry in entries
+        )
+        roles = {name: Roles(self._repository.labels(name), self._repository.shadow(name)) for name, _, _ in entries}
+        return Catalogue(self._complete, tuple(models), roles)
 
     def enter(self, process: str, session: "Session") -> None:
         """A serving process has come; one of that name that was here before is no more."""
         if (before := self._sessions.get(process)) is not None:
             before.end()
         self._sessions[process] = session
-        session.channel.send(self.catalogue())
+        session.tell(self.catalogue(), self._served)
 
     def leave(self, session: "Session") -> None:
         """A serving process has gone."""
         self._sessions = {name: each for name, each in self._sessions.items() if each is not session}
 
-    def _entries(self) -> list[tuple[str, int, Entry]]:
-        return self._repository.entries()
-
-    def _changed(self, event: ModelChanged) -> None:  # noqa: ARG002  the whole catalogue is told anew
+    def _changed(self, event: ModelChanged | RolesChanged) -> None:  # noqa: ARG002  the whole catalogue is told anew
         if self._complete:
             self._tell()
 
     def _tell(self) -> None:
         catalogue = self.catalogue()
         for session in self._sessions.values():
-            session.forget(self._served)
-            session.channel.send(catalogue)
+            session.tell(catalogue, self._served)
 
 
 class Session:
-    """The images of one serving process."""
+    """The images of one serving process, which is a user of every model that it was told of until it says otherwise: it may have
+    found a model for an image that is still on its way."""
 
     def __init__(self, engines: Engines, memories: Mapping[str, int]) -> None:
         """`memories` are the file descriptors of each process's memory."""
@@ -122,6 +120,7 @@ class Session:
         self._engines = engines
         self._memories = memories
         self._memory = -1
+        self._used: dict[int, ServedModel] = {}  # by the model's key
         self._slots: dict[int, Slots] = {}  # by the model's key
         self._calls: dict[int, asyncio.Task[Done]] = {}
 
@@ -130,11 +129,17 @@ class Session:
         self._engines.leave(self)
         for task in self._calls.values():
             task.cancel()
+        for key in tuple(self._used):
+            self._release(key)
         self.channel.close()
 
-    def forget(self, served: Mapping[int, ServedModel]) -> None:
-        """Lets go of the slots for models that are not in service any more."""
-        self._slots = {key: slots for key, slots in self._slots.items() if key in served}
+    def tell(self, catalogue: Catalogue, served: Mapping[int, ServedModel]) -> None:
+        """Tells the serving process of the catalogue, whose models in service are `served`, by their keys."""
+        for key, model in served.items():
+            if key not in self._used:
+                self._used[key] = model
+                model.users.__enter__()
+        self.channel.send(catalogue)
 
     def _take(self, message: ToEngine) -> None:
         match message:
@@ -145,6 +150,8 @@ class Session:
                     task.cancel()
             case SubmitRows():
                 self._begin(message.call, self._rows(message))
+            case Release():
+                self._release(message.model)
             case Open():
                 self._open(message)
             case Sync():
@@ -154,11 +161,13 @@ class Session:
                 self._engines.enter(message.process, self)
 
     def _open(self, message: Open) -> None:
-        with contextlib.suppress(UnavailableError):  # gone since: images for it will be told so
-            model = self._engines.served(message.model)
-            if isinstance(model, ServedClassifier):
-                slots = slab.slots_at(self._memory, message.offset, model.manifest, message.slots)
-                self._slots[message.model] = slots
+        model = self._used[message.model]
+        if isinstance(model, ServedClassifier):
+            self._slots[message.model] = slab.slots_at(self._memory, message.offset, model.manifest, message.slots)
+
+    def _release(self, key: int) -> None:
+        self._slots.pop(key, None)
+        self._used.pop(key).users.__exit__()
 
     def _begin(self, call: int, answering: Coroutine[None, None, Done]) -> None:
         task = self._calls[call] = asyncio.get_running_loop().create_task(answering)
@@ -178,7 +187,7 @@ class Session:
             self.channel.send(Failed(call, "InternalError", "unforeseen error"))
 
     async def _images(self, message: Submit) -> Done:
-        model = self._engines.served(message.model)
+        model = self._used[message.model]
         assert isinstance(model, ServedClassifier), "asked as what the catalogue says"  # noqa: S101  for the type checker
         slots, taken = self._slots[message.model], message.slots
         targets = np.array(message.targets, np.int64)
@@ -192,7 +201,7 @@ class Session:
         return _done(message.call, model, output, None)
 
     async def _rows(self, message: SubmitRows) -> Done:
-        model = self._engines.served(message.model)
+        model = self._used[message.model]
         assert isinstance(model, ServedTensors), "asked as what the catalogue says"  # noqa: S101  for the type checker
         output = await model.batcher.submit(
             TensorItem(unpack(message.inputs), message.wanted), message.deadline, priority=message.priority
@@ -205,19 +214,22 @@ def _done(call: int, model: ServedModel, output: Output[Any], outputs: Arrays | 
     return Done(call, output.queue_seconds, output.infer_seconds, output.batch_rows, wait, outputs)
 
 
-def _model(key: int, name: str, version: int, entry: Entry) -> Model:
+def _model(key: int, name: str, version: int, entry: Entry, refusal: str) -> Model:
     if isinstance(entry, NotServed):
         return Model(key, name, version, entry.state, entry.reason, "", "", "", 0, 0.0, b"")
     engine, manifest = entry.engine, msgspec.json.encode(entry.manifest)
     runs_on = (engine.name, engine.precision, engine.device, entry.batcher.max_batch)
-    return Model(key, name, version, ModelState.SERVING, "", *runs_on, entry.loaded_at, manifest)
+    found = (*runs_on, entry.loaded_at, manifest, entry.fingerprint)
+    return Model(key, name, version, ModelState.SERVING, refusal, *found)
 
 
 async def _serve(start: Start) -> None:
     stop = first_signal()
     events, counted, tally = Events(), Events(), Tally()
-    # What is loaded is counted by the serving processes, each of which takes it over.
+    # What is in service is told by the serving processes, each of which takes it over.
     events.subscribe(BatchDone, counted.emit)
+    events.subscribe(BundleTried, counted.emit)
+    events.subscribe(RolesChanged, counted.emit)  # has the refusals of versions.toml, which the others do not hear of
     tally.subscribe(counted)
     metrics = Metrics(tally, counted)
     repository = Repository(start.settings, events, time.monotonic)

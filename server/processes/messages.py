@@ -14,8 +14,10 @@ from typing import Any, Generic, TypeVar, cast
 import msgspec
 import numpy as np
 
+from bundle.manifest import Manifest, TensorManifest
 from server.batching.policy import Priority
 from server.engine.base import Array
+from server.serving.roles import Roles
 
 # Name, element type and shape, and the elements of an array.
 Arrays = dict[str, tuple[str, tuple[int, ...], bytes]]
@@ -71,6 +73,12 @@ class Cancel(_Message, frozen=True, tag=5):
     call: int
 
 
+class Release(_Message, frozen=True, tag=7):
+    """Nobody in the serving process uses a model any more that is not in the catalogue any more; this is the last word about it."""
+
+    model: int
+
+
 class Sync(_Message, frozen=True, tag=6):
     """Asks for `Synced` after everything that was sent before."""
 
@@ -78,7 +86,7 @@ class Sync(_Message, frozen=True, tag=6):
 
 
 class Model(_Message, frozen=True):
-    """A version in the catalogue. `key` is another for each time it is loaded; `manifest` is JSON, empty unless it is in service."""
+    """A version in the catalogue. `key` is another for each time it is loaded, 0 unless it is in service; `manifest` is JSON, empty unless it is in service."""
 
     key: int
     name: str
@@ -91,13 +99,15 @@ class Model(_Message, frozen=True):
     max_batch: int
     loaded_at: float
     manifest: bytes
+    fingerprint: str = ""  # of the manifest
 
 
 class Catalogue(_Message, frozen=True, tag=11):
-    """All versions of all models, sent whenever one changes; `complete` when the first loading is over."""
+    """All versions of all models, sent whenever one changes, and what they are called; `complete` when the first loading is over."""
 
     complete: bool
     models: tuple[Model, ...]
+    roles: dict[str, Roles]
 
 
 class Done(_Message, frozen=True, tag=12):
@@ -125,7 +135,7 @@ class Synced(_Message, frozen=True, tag=14):
     number: int
 
 
-ToEngine = Hello | Open | Submit | SubmitRows | Cancel | Sync
+ToEngine = Hello | Open | Submit | SubmitRows | Cancel | Sync | Release
 FromEngine = Catalogue | Done | Failed | Synced
 M = TypeVar("M")
 
@@ -201,3 +211,14 @@ def pack(arrays: Mapping[str, Array]) -> Arrays:
 def unpack(arrays: Arrays) -> dict[str, Array]:
     """The arrays of a message, read-only."""
     return {name: np.frombuffer(data, dtype).reshape(shape) for name, (dtype, shape, data) in arrays.items()}
+
+
+class _Kind(msgspec.Struct):
+    kind: str
+
+
+def manifest_of(model: Model) -> Manifest | TensorManifest:
+    """That of a model in service."""
+    if msgspec.json.decode(model.manifest, type=_Kind).kind == "tensor":
+        return msgspec.json.decode(model.manifest, type=TensorManifest)
+    return msgspec.json.decode(model.manifest, type=Manifest)

@@ -1,4 +1,4 @@
-"""Two ports, reserved for the processes of one server.
+"""Ports, reserved for the processes of one server.
 
 SO_REUSEPORT lets every process of a user listen on a port that has it, also those of another server, which would share its connections
 without a word. So the supervisor holds each port with a socket that never listens, bound as if the port were not to be shared; only then
@@ -7,21 +7,21 @@ is sharing switched on, for processes that ask for it too. Another server asks f
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from server.config import StartError
 
 
 @contextmanager
-def reserved(host: str, grpc_port: int, http_port: int) -> Iterator[tuple[int, int]]:
-    """Holds both ports for the block, and gives their numbers: 0 takes a free one.
+def reserved(host: str, *ports: int) -> Iterator[list[int]]:
+    """Holds the ports for the block, and gives their numbers: 0 takes a free one.
 
     Raises StartError when one is taken, or when the system cannot share ports.
     """
     if not hasattr(socket, "SO_REUSEPORT"):
         raise StartError("--processes needs SO_REUSEPORT, which this system does not have; use Linux, or one process")
-    with _reserve(host, grpc_port) as grpc, _reserve(host, http_port) as http:
-        yield grpc.getsockname()[1], http.getsockname()[1]
+    with ExitStack() as held:
+        yield [held.enter_context(_reserve(host, port)).getsockname()[1] for port in ports]
 
 
 def _reserve(host: str, port: int) -> socket.socket:

@@ -8,7 +8,7 @@ import asyncio
 import itertools
 import logging
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic
@@ -33,6 +33,7 @@ from server.processes.messages import (
     Hello,
     Model,
     Open,
+    Release,
     Submit,
     SubmitRows,
     Sync,
@@ -284,7 +285,8 @@ class RemoteStore(Catalogue):
 
     async def close(self) -> None:
         """Waits for what is in work, and leaves."""
-        await _all_closed(self.served())
+        for model in self.served():
+            await model.batcher.close()
         for task in self._tasks:
             task.cancel()
         if self._connection is not None:
@@ -308,15 +310,19 @@ class RemoteStore(Catalogue):
 
     def _on_catalogue(self, connection: Connection, told: messages.Catalogue) -> None:
         for model in told.models:
-            before = self.versions(model.name).get(model.version)
-            if model.key and self._keys.get((model.name, model.version)) == model.key:
+            key = self._keys.get((model.name, model.version), 0)
+            if model.key and key == model.key:
+                self.refuse(model.name, model.version, model.reason)
                 continue
+            before = self.versions(model.name).get(model.version)
             after = self._entry(connection, model)
             self._keys[model.name, model.version] = model.key
             if after != before:
-                self.enter(model.name, model.version, after)
+                self.enter(model.name, model.version, after, model.reason)
             if isinstance(before, SERVED):
-                self._spawn(before.batcher.close())
+                self._spawn(_let_go(connection, key, before))
+        for name, roles in told.roles.items():
+            self.assign(name, roles.labels, roles.shadow)
         if told.complete:
             self._complete.set()
 
@@ -324,8 +330,8 @@ class RemoteStore(Catalogue):
         if not model.key:
             return NotServed(ModelState(model.state), model.reason)
         runtime = _Runtime(model.engine, model.precision, model.device)
-        common = (model.name, model.version, runtime, model.loaded_at, "")
-        manifest = _manifest(model)
+        common = (model.name, model.version, runtime, model.loaded_at, model.fingerprint)
+        manifest = messages.manifest_of(model)
         if isinstance(manifest, TensorManifest):
             return ServedTensors(*common, manifest, RemoteRows(connection, model))
         queue = RemoteImages(connection, model, manifest, self._memory, self._slots)
@@ -337,16 +343,8 @@ class RemoteStore(Catalogue):
         task.add_done_callback(self._tasks.discard)
 
 
-async def _all_closed(models: Iterable[ServedModel]) -> None:
-    for model in models:
-        await model.batcher.close()
-
-
-class _Kind(msgspec.Struct):
-    kind: str
-
-
-def _manifest(model: Model) -> Manifest | TensorManifest:
-    if msgspec.json.decode(model.manifest, type=_Kind).kind == "tensor":
-        return msgspec.json.decode(model.manifest, type=TensorManifest)
-    return msgspec.json.decode(model.manifest, type=Manifest)
+async def _let_go(connection: Connection, key: int, model: ServedModel) -> None:
+    """Waits until nobody here uses a model that has left the catalogue, and says so."""
+    await model.users.gone()
+    await model.batcher.close()
+    connection.channel.send(Release(key))

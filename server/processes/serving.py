@@ -18,7 +18,7 @@ from server.families import Family
 from server.processes.link import Link, Methods, open_link
 from server.processes.remote import RemoteStore
 from server.processes.start import Start, begin, unload_again
-from server.serving.jobs import ModelStatus
+from server.serving.jobs import ModelStatus, Version
 from server.serving.models import ServedModel
 from server.serving.service import Models
 
@@ -54,13 +54,13 @@ class _Everywhere:
         self._store = store
         self._link = link
 
-    def resolve(self, name: str, version: int | None) -> ServedModel:
+    def resolve(self, name: str, version: Version) -> ServedModel:
         return self._store.resolve(name, version)
 
-    def status(self, name: str, version: int | None) -> ModelStatus:
+    def status(self, name: str, version: Version) -> ModelStatus:
         return self._store.status(name, version)
 
-    def number(self, name: str, version: int | None) -> int:
+    def number(self, name: str, version: Version) -> int:
         return self._store.number(name, version)
 
     def statuses(self) -> list[ModelStatus]:

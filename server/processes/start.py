@@ -2,7 +2,6 @@
 
 import contextlib
 import ctypes
-import logging
 import os
 import signal
 import sys
@@ -15,6 +14,7 @@ import msgspec
 
 from server.config import Settings
 from server.errors import ModelNotFoundError
+from server.evidence import logs
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -34,7 +34,6 @@ class Start:
     name: str  # of the process, for the log
     link: int
     supervisor: int  # its process id
-    log_level: str
     unloaded: tuple[str, ...]  # models that are on disk and were taken out of service
     engine: str = ""  # address of the engine process; empty when each serving process has engines of its own
     memory: int = -1  # a serving process's memory, shared with the engine process
@@ -49,7 +48,7 @@ class Start:
 def begin(argument: str) -> Start:
     """Reads the argument, starts the log, and makes this process end with its supervisor."""
     start = msgspec.json.decode(argument, type=Start, dec_hook=_read)
-    log_to_stderr(start.log_level, f" {start.name}")
+    logs.start(start.settings.evidence, start.name)
     _end_with(start.supervisor)
     return start
 
@@ -59,13 +58,6 @@ async def unload_again(store: Unloads, names: Sequence[str]) -> None:
     for name in names:
         with contextlib.suppress(ModelNotFoundError):
             await store.unload(name)
-
-
-def log_to_stderr(level: str, who: str = "") -> None:
-    """Starts the log; `who` tells the processes of one server apart."""
-    logging.basicConfig(
-        stream=sys.stderr, level=level.upper(), format=f"%(asctime)s %(levelname)-7s{who} %(name)s: %(message)s"
-    )
 
 
 def _read(kind: type[Any], value: Any) -> Any:

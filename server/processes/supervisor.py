@@ -33,22 +33,22 @@ _MOST_FAILED_STARTS = 5
 _SPARE_SECONDS = 5.0
 
 
-def run(settings: Settings, log_level: str) -> int:
+def run(settings: Settings) -> int:
     """Serves in several processes until a signal ends them; the exit status. Raises StartError when they cannot begin to."""
-    with ports.reserved(settings.host, settings.grpc_port, settings.http_port) as (grpc_port, http_port):
-        settings = replace(settings, grpc_port=grpc_port, http_port=http_port)
-        return asyncio.run(Supervisor(settings, log_level).run())
+    wanted = [port for port in (settings.grpc_port, settings.http_port, settings.probe_port) if port is not None]
+    with ports.reserved(settings.host, *wanted) as (grpc_port, http_port, *probe_port):
+        settings = replace(settings, grpc_port=grpc_port, http_port=http_port, probe_port=next(iter(probe_port), None))
+        return asyncio.run(Supervisor(settings).run())
 
 
 class Supervisor:
     """Of `settings.processes` processes on two ports that are reserved."""
 
-    def __init__(self, settings: Settings, log_level: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
-        self._log_level = log_level
         self._clock = clock
         self._processes: list[Process] = []  # those that live
-        common = Start(settings, "", -1, os.getpid(), log_level, ())
+        common = Start(settings, "", -1, os.getpid(), ())
         self._posts = posts(settings, common)
         # Without an engine process each measures its engines; with one, they wait for it and not for each other.
         self._starting = asyncio.Semaphore(len(self._posts) if self._posts[0].is_engine else 1)
@@ -114,6 +114,8 @@ class Supervisor:
         self._announced = True
         shown = f"[{settings.host}]" if ":" in settings.host else settings.host
         addresses = f"grpc={shown}:{settings.grpc_port} http={shown}:{settings.http_port}"
+        if settings.probe_port is not None:
+            addresses += f" probes={shown}:{settings.probe_port}"
         print(f"serving {addresses} models={','.join(models)}", flush=True)  # noqa: T201
 
     async def _families(self, _: None) -> list[Family]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from PIL import Image
 
 from bundle import preprocess
+from bundle.limits import Limits
 from bundle.manifest import Manifest
 from bundle.preprocess import Sample
 from server.batching.items import ImageResult
@@ -63,12 +64,15 @@ def grids(result: ImageResult, sample: Sample, manifest: Manifest) -> list[Grid]
 
 
 def draw(
-    image: EncodedImage | RawImage, sample: Sample, heatmaps: list[Grid], form: HeatmapFormat, max_pixels: int
+    image: EncodedImage | RawImage, sample: Sample, heatmaps: list[Grid], form: HeatmapFormat, limits: Limits
 ) -> list[bytes]:
-    """The heatmaps as PNG files, at the size of the original picture within the renderer's bounds."""
+    """The heatmaps as PNG files, at the size of the original picture within the renderer's bounds.
+
+    Raises HeavyPictureError when opening the picture is more work than `limits` allow.
+    """
     if isinstance(image, RawImage):
         picture = Image.fromarray(sample.pixels[..., 0] if sample.pixels.shape[2] == 1 else sample.pixels)
     else:
-        picture = preprocess.upright(image.data, render.MAX_SIDE, max_pixels)
+        picture = preprocess.upright(image.data, render.MAX_SIDE, limits)
     canvas = render.canvas(picture)
     return [render.png(heatmap, sample.view, canvas, form) for heatmap in heatmaps]

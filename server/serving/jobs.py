@@ -11,6 +11,9 @@ from server.batching.policy import Priority
 from server.errors import ServerError
 from server.events import ModelState, Timings
 
+# A version by its number or by a label; None is the one that answers when none is named.
+Version = int | str | None
+
 
 class EncodedImage(Struct, frozen=True):
     """A picture file."""
@@ -80,10 +83,10 @@ class Question(Struct, frozen=True):
 
 
 class ClassifyJob(Struct, frozen=True):
-    """A request. `deadline` and `received` are on the server's clock, in seconds; version None is the default one."""
+    """A request. `deadline` and `received` are on the server's clock, in seconds."""
 
     model: str
-    version: int | None
+    version: Version
     questions: tuple[Question, ...]
     top_k: int
     request_id: str
@@ -144,7 +147,7 @@ class PixelsJob(Struct, frozen=True):
     """
 
     model: str
-    version: int | None
+    version: Version
     pixels: NDArray[np.uint8]
     targets: NDArray[np.int64] | None
     method: str
@@ -158,7 +161,7 @@ class TensorJob(Struct, frozen=True):
     """A request to a model that takes no images: each of its inputs, [n, ...], n >= 1 the same in all of them."""
 
     model: str
-    version: int | None
+    version: Version
     inputs: dict[str, NDArray[np.generic]]
     outputs: tuple[str, ...]  # which to compute; empty for all
     request_id: str
@@ -215,7 +218,10 @@ class Running(Struct, frozen=True):
 
 
 class ModelStatus(Struct, frozen=True):
-    """One version of one model; `running` is None unless it is in service."""
+    """One version of one model; `running` is None unless it is in service.
+
+    `reason` tells why it is not; of a version in service, why a newer bundle of the same number was refused.
+    """
 
     name: str
     version: int
@@ -223,3 +229,4 @@ class ModelStatus(Struct, frozen=True):
     reason: str
     is_default: bool
     running: Running | RunningTensors | None
+    version_labels: tuple[str, ...] = ()

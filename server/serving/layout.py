@@ -3,6 +3,8 @@
 <models>/<name>/<version>/    a repository of many models
 <models>/<version>/           one model, as a volume or KServe's storage initialiser brings it to /mnt/models
 <models>/manifest.json        one version of one model: version 1
+
+Beside the versions of a model may lie what they are called: `server.serving.roles`.
 """
 
 from pathlib import Path
@@ -34,6 +36,11 @@ def find_bundles(models: Path, model_name: str) -> list[Found]:
         if not model.name.startswith(".")
         for version, folder in _versions(model)
     )
+
+
+def home(models: Path, found: Found) -> Path:
+    """The folder of the model that a version belongs to."""
+    return models if found.folder == models else found.folder.parent
 
 
 def _versions(model: Path) -> list[tuple[int, Path]]:

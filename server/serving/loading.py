@@ -52,10 +52,19 @@ class _Steps:
     check: Callable[[Engine], None]  # raises BundleError when its answers are not the trained model's
 
 
+def verify(folder: Path) -> Manifest | TensorManifest:
+    """The manifest of the bundle in `folder`, all of whose files have their checksums; blocking. Raises BundleError."""
+    with _timed("verify"):
+        return files.verify(folder)
+
+
 def load(folder: Path, settings: Settings) -> Loaded:
     """Takes the bundle in `folder` through all the steps; blocking. Raises BundleError with the reason for a refusal."""
-    with _timed("verify"):
-        manifest = files.verify(folder)
+    return build(folder, verify(folder), settings)
+
+
+def build(folder: Path, manifest: Manifest | TensorManifest, settings: Settings) -> Loaded:
+    """Takes a verified bundle through all further steps; blocking. Raises BundleError with the reason for a refusal."""
     try:
         if isinstance(manifest, TensorManifest):
             return _load_tensors(folder, manifest, settings)

@@ -1,6 +1,7 @@
-"""A version of a model in service, and what of it is told to others."""
+"""A version of a model in service, who uses it, and what of it is told to others."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol, TypeVar
 
@@ -56,6 +57,31 @@ class Queue(Protocol[I_contra, R]):
         """Finishes what is in work."""
 
 
+class Users:
+    """Who has found a version and is not done with it. It is freed only when nobody is left, so that no request loses it
+    between finding it and being answered. Each holds it as a context manager, in the event loop's thread."""
+
+    __slots__ = ("_count", "_nobody")
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._nobody: asyncio.Event | None = None  # made when somebody waits for it, which happens once
+
+    def __enter__(self) -> None:
+        self._count += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._count -= 1
+        if self._nobody is not None and not self._count:
+            self._nobody.set()
+
+    async def gone(self) -> None:
+        """Returns when nobody is left. It is called when nobody new can find the version."""
+        if self._count:
+            self._nobody = asyncio.Event()
+            await self._nobody.wait()
+
+
 @dataclass(frozen=True)
 class _Served:
     name: str
@@ -63,6 +89,7 @@ class _Served:
     engine: Runtime
     loaded_at: float  # Unix time, seconds
     fingerprint: str  # of the bundle's manifest: another one is another model
+    users: Users = field(default_factory=Users, compare=False, kw_only=True)
 
     @cached_property
     def number(self) -> str:

@@ -12,12 +12,11 @@ from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 import numpy as np
-from msgspec import Struct
 from numpy.typing import NDArray
 
 from bundle import preprocess
 from bundle.errors import PictureError
-from bundle.preprocess import Sample, View
+from bundle.preprocess import Sample
 from server.batching.items import ImageItem, ImageResult
 from server.errors import (
     DeadlineError,
@@ -29,7 +28,7 @@ from server.errors import (
     ServerError,
 )
 from server.events import Events, ImagesAnswered, ImagesFailed, Outcome, TensorsAnswered, Timings
-from server.serving import explain, pixels, tensors
+from server.serving import explain, images, pixels, tensors
 from server.serving.admission import Admission, Demand
 from server.serving.jobs import (
     Answer,
@@ -40,13 +39,12 @@ from server.serving.jobs import (
     HeatmapFormat,
     ModelStatus,
     PixelsJob,
-    Prediction,
-    Question,
     RawImage,
     Running,
     RunningTensors,
     TensorAnswer,
     TensorJob,
+    Version,
 )
 from server.serving.models import ServedClassifier, ServedModel, ServedTensors
 from server.serving.observers import Observed, Observers
@@ -55,7 +53,6 @@ from server.serving.workers import Workers
 log = logging.getLogger(__name__)
 
 _NO_IMAGES = "model {!r} takes no images; ask it by the Open Inference Protocol"
-_NO_TARGETS = np.empty((1, 0), np.int64)
 
 T = TypeVar("T")
 
@@ -63,15 +60,15 @@ T = TypeVar("T")
 class Models(Protocol):
     """Where Serving finds its models; `repository.Repository` is the real one."""
 
-    def resolve(self, name: str, version: int | None) -> ServedModel:
+    def resolve(self, name: str, version: Version) -> ServedModel:
         """The version in service that a request means; raises ModelNotFoundError or UnavailableError."""
         ...
 
-    def status(self, name: str, version: int | None) -> ModelStatus:
+    def status(self, name: str, version: Version) -> ModelStatus:
         """One version, whatever its state; raises ModelNotFoundError."""
         ...
 
-    def number(self, name: str, version: int | None) -> int:
+    def number(self, name: str, version: Version) -> int:
         """The number of the version that a request means, whatever its state; raises ModelNotFoundError."""
         ...
 
@@ -86,16 +83,6 @@ class Models(Protocol):
         """Takes a model out of service; raises ModelNotFoundError."""
 
 
-class _Task(Struct, frozen=True):
-    """One image of a job, with what was settled for the whole job."""
-
-    job: ClassifyJob
-    model: ServedClassifier
-    question: Question
-    targets: NDArray[np.int64]  # [1, M], as the graph takes them: -1-r is the class ranked r-th
-    method: int  # as the graph takes it: an index into the manifest's explanations
-
-
 class Serving:
     """Classifies images with the models in service."""
 
@@ -106,7 +93,6 @@ class Serving:
         workers: Workers,
         events: Events,
         clock: Callable[[], float],
-        max_image_pixels: int,
         observers: Observers = (),
     ) -> None:
         """`workers` decode and draw; `clock` gives seconds on the scale of the jobs' deadlines."""
@@ -115,7 +101,6 @@ class Serving:
         self._workers = workers
         self._events = events
         self._clock = clock
-        self._max_image_pixels = max_image_pixels
         self._observers = observers
 
     @property
@@ -132,11 +117,11 @@ class Serving:
         """Every version of every model, by name and number."""
         return self._models.statuses()
 
-    def model(self, name: str, version: int | None) -> ModelStatus:
+    def model(self, name: str, version: Version) -> ModelStatus:
         """One version of one model, by default the one that answers. Raises ModelNotFoundError."""
         return self._models.status(name, version)
 
-    def known(self, name: str, version: int) -> tuple[str, str]:
+    def known(self, name: str, version: int | str) -> tuple[str, str]:
         """Name and version to count a request under: empty when there is no such model, so that callers cannot invent
         names to fill the metrics with."""
         try:
@@ -154,11 +139,11 @@ class Serving:
             raise InvalidRequestError(_NO_IMAGES.format(job.model))
         if not job.questions:
             raise InvalidRequestError("images: the request has none; send at least one")
-        tasks = [_task(job, model, question) for question in job.questions]
+        tasks = [images.task(job, model, question) for question in job.questions]
         size_bytes = sum([question.image.size_bytes for question in job.questions])
         try:
             explained = any(task.targets.size for task in tasks)
-            with self._admission.admit(self._demand(job, model, len(tasks), size_bytes, explained)):
+            with model.users, self._admission.admit(self._demand(job, model, len(tasks), size_bytes, explained)):
                 results = await _all(self._settle(task) for task in tasks)
         except (OverloadedError, DeadlineError) as error:
             self._failed(model, _outcome(error), len(tasks))
@@ -200,7 +185,7 @@ class Serving:
         """Takes a model out of service; what it has in work is finished. Raises ModelNotFoundError."""
         await self._models.unload(name)
 
-    def running(self, name: str, version: int | None) -> Running | RunningTensors:
+    def running(self, name: str, version: Version) -> Running | RunningTensors:
         """What is known of the version in service that a request means. Raises ModelNotFoundError or UnavailableError."""
         return self._models.resolve(name, version).running
 
@@ -209,7 +194,7 @@ class Serving:
         """Admits a job whose rows are answered together, for the block, and counts them when it fails."""
         try:
             explained = isinstance(job, PixelsJob) and job.targets is not None
-            with self._admission.admit(self._demand(job, model, rows, size_bytes, explained)):
+            with model.users, self._admission.admit(self._demand(job, model, rows, size_bytes, explained)):
                 yield
         except ServerError as error:
             self._failed(model, _outcome(error), rows)
@@ -232,7 +217,7 @@ class Serving:
         left = None if job.deadline is None else job.deadline - self._clock()
         return Demand(images, size_bytes, job.priority, explained, wait, left)
 
-    async def _settle(self, task: _Task) -> Answer | ServerError:
+    async def _settle(self, task: images.Task) -> Answer | ServerError:
         """The answer for one image or its error, counted either way."""
         try:
             answer = await self._answer(task)
@@ -254,7 +239,7 @@ class Serving:
         self._events.emit(told)
         return answer
 
-    async def _answer(self, task: _Task) -> Answer:
+    async def _answer(self, task: images.Task) -> Answer:
         start = self._clock()
         sample = await self._sample(task)
         decoded = self._clock()
@@ -267,7 +252,7 @@ class Serving:
         if self._observers:
             encoded = None if isinstance(task.question.image, RawImage) else task.question.image.data
             self._show(task.job.request_id, task.model, item.pixels, encoded, output.result.probabilities)
-        ranking = _ranking(output.result, task)
+        ranking = images.ranking(output.result, task)
         explanations = await self._explanations(task, sample, output.result, ranking)
         done = self._clock()
         timings = Timings(
@@ -279,20 +264,20 @@ class Serving:
             batch_images=output.batch_rows,
         )
         probabilities, labels = output.result.probabilities[0], task.model.manifest.labels
-        predictions = tuple([_prediction(index, labels, probabilities) for index in ranking[: task.job.top_k]])
+        predictions = tuple([images.prediction(index, labels, probabilities) for index in ranking[: task.job.top_k]])
         return Answer(probabilities, predictions, explanations, timings)
 
-    async def _sample(self, task: _Task) -> Sample:
+    async def _sample(self, task: images.Task) -> Sample:
         spec, image = task.model.manifest.preprocess, task.question.image
         if isinstance(image, RawImage):
-            return _raw_sample(image, spec.shape)
+            return images.raw_sample(image, spec.shape)
         try:
-            return await self._workers.run(preprocess.from_bytes, image.data, spec, self._max_image_pixels)
+            return await self._workers.run(lambda limits: preprocess.from_bytes(image.data, spec, limits))
         except PictureError as error:
             raise InvalidImageError(str(error)) from error
 
     async def _explanations(
-        self, task: _Task, sample: Sample, result: ImageResult, ranking: list[int]
+        self, task: images.Task, sample: Sample, result: ImageResult, ranking: list[int]
     ) -> tuple[Explanation, ...]:
         if task.question.explain is None:
             return ()
@@ -301,12 +286,12 @@ class Serving:
         heatmaps: Sequence[Grid | bytes] = grids
         if form is not HeatmapFormat.GRID:
             heatmaps = await self._workers.run(
-                explain.draw, task.question.image, sample, grids, form, self._max_image_pixels
+                lambda limits: explain.draw(task.question.image, sample, grids, form, limits)
             )
         classes = [ranking[-1 - code] if code < 0 else code for code in task.targets[0].tolist()]
         method = task.model.manifest.explanations[task.method]
         return tuple(
-            Explanation(_prediction(index, labels, result.probabilities[0]), method, heatmap)
+            Explanation(images.prediction(index, labels, result.probabilities[0]), method, heatmap)
             for index, heatmap in zip(classes, heatmaps, strict=True)
         )
 
@@ -329,46 +314,10 @@ class Serving:
         self._events.emit(ImagesFailed(model.name, model.number, outcome, images))
 
 
-def _task(job: ClassifyJob, model: ServedClassifier, question: Question) -> _Task:
-    """Raises InvalidRequestError for a class or a method that the model does not have."""
-    if question.explain is None:
-        return _Task(job, model, question, _NO_TARGETS, 0)
-    targets = np.array([explain.target_codes(question.explain, model.manifest.labels)], np.int64)
-    return _Task(
-        job, model, question, targets, explain.method_code(question.explain.method, model.manifest.explanations)
-    )
-
-
-def _ranking(result: ImageResult, task: _Task) -> list[int]:
-    """The most probable classes of the only image, in their order: as many as the job wants, and all when ranks are explained."""
-    if task.job.top_k == 1 and not task.targets.size:
-        return result.tops
-    ranking: list[int] = np.argsort(-result.probabilities[0], kind="stable").tolist()
-    return ranking
-
-
 async def _all(answers: Iterable[Coroutine[None, None, T]]) -> list[T]:
     """What each answers, all at once; a lone one, as most requests have, without the price of a task."""
     first, *others = answers
     return list(await asyncio.gather(first, *others)) if others else [await first]
-
-
-def _raw_sample(image: RawImage, shape: tuple[int, int, int]) -> Sample:
-    """Raw pixels as they are. Raises InvalidImageError when they are not what the model takes."""
-    if image.shape != shape:
-        raise InvalidImageError(
-            f"pixels: shape {list(image.shape)}, the model takes {list(shape)} (height, width, channels)"
-        )
-    expected = shape[0] * shape[1] * shape[2]
-    if len(image.data) != expected:
-        raise InvalidImageError(f"pixels.data: {len(image.data)} bytes, a uint8 array of {list(shape)} has {expected}")
-    height, width, _ = shape
-    pixels = np.frombuffer(image.data, np.uint8).reshape(shape)
-    return Sample(pixels, View((width, height), (0.0, 0.0, float(width), float(height))))
-
-
-def _prediction(index: int, labels: list[str], probabilities: NDArray[np.float32]) -> Prediction:
-    return Prediction(index, labels[index], float(probabilities[index]))
 
 
 def _outcome(error: ServerError) -> Outcome:

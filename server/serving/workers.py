@@ -1,48 +1,77 @@
-"""The threads that decode and draw, and how far behind they are."""
+"""The threads that decode and draw, in two lanes, so that large pictures keep nobody else waiting.
+
+Pillow cannot be interrupted, and a few pictures at the limits, each of which takes seconds, would hold every thread. So each picture
+is tried in the light lane first, where only so much work is done for one; what turns out to be more goes to the heavy lane and waits
+for its like. Which one it is shows in the header: trying costs next to nothing.
+
+The heavy lane has fewer threads also because of memory: a picture of 50 million pixels takes up to 1.2 GiB while it is decoded.
+"""
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+import math
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TypeVar
+
+from bundle.errors import HeavyPictureError
+from bundle.limits import Limits
+
+# What may hold up others: about as long as the largest photograph of a telephone takes.
+_LIGHT_PIXELS = 16_000_000
+_LIGHT_SECONDS = 0.5
+
+# Weight of the newest picture in the running mean of their time.
+_NEWEST = 0.1
 
 T = TypeVar("T")
 
-# Weight of the newest task in the running mean of their time.
-_NEWEST = 0.1
-
 
 class Workers:
-    """A pool of threads. It belongs to the event loop's thread."""
+    """Runs what opens pictures; one for all services of a process."""
 
-    def __init__(self, threads: int, clock: Callable[[], float]) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+    def __init__(self, threads: int, limits: Limits, clock: Callable[[], float]) -> None:
+        """`threads` for the light lane, half as many but one at least for the heavy one."""
         self._threads = threads
+        self._limits = limits
         self._clock = clock
-        self._behind = 0  # tasks that wait or are in work
-        self._seconds = 0.0  # that a task takes; 0 before the first
+        self._behind = 0  # pictures that wait or are in work in the light lane
+        self._seconds = 0.0  # that one takes there; 0 before the first
+        self._light_limits = replace(limits, work=_LIGHT_PIXELS, seconds=min(_LIGHT_SECONDS, limits.seconds))
+        self._light = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        self._heavy = ThreadPoolExecutor(math.ceil(threads / 2), thread_name_prefix="decode-heavy")
 
     @property
     def wait_seconds(self) -> float:
-        """About how long they have to do until a task that comes now is begun."""
+        """About how long it takes until a picture that comes now is begun in the light lane."""
         return self._behind * self._seconds / self._threads if self._behind >= self._threads else 0.0
 
-    async def run(self, function: Callable[..., T], *arguments: object) -> T:
-        """What `function` returns or raises. When the call is cancelled before it was begun, it never is."""
-        self._behind += 1
+    async def run(self, work: Callable[[Limits], T]) -> T:
+        """What `work` returns within the limits that it is given, from a thread. Raises what it raises, but HeavyPictureError."""
+        loop = asyncio.get_running_loop()
         try:
-            result, seconds = await asyncio.get_running_loop().run_in_executor(
-                self._pool, self._timed, function, *arguments
-            )
-        finally:
-            self._behind -= 1
-        self._seconds = self._seconds + _NEWEST * (seconds - self._seconds) if self._seconds else seconds
-        return result
+            with self._waiting():
+                result, seconds = await loop.run_in_executor(self._light, self._timed, work)
+            self._seconds = self._seconds + _NEWEST * (seconds - self._seconds) if self._seconds else seconds
+            return result
+        except HeavyPictureError:
+            return await loop.run_in_executor(self._heavy, work, self._limits)
 
     def close(self) -> None:
-        """Ends the threads when they have done what they have."""
-        self._pool.shutdown()
+        """Ends the threads, after what they are doing."""
+        for lane in (self._light, self._heavy):
+            lane.shutdown()
 
-    def _timed(self, function: Callable[..., T], *arguments: object) -> tuple[T, float]:
+    @contextlib.contextmanager
+    def _waiting(self) -> Iterator[None]:
+        self._behind += 1
+        try:
+            yield
+        finally:
+            self._behind -= 1
+
+    def _timed(self, work: Callable[[Limits], T]) -> tuple[T, float]:
         started = self._clock()
-        result = function(*arguments)
+        result = work(self._light_limits)
         return result, self._clock() - started

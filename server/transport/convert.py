@@ -25,8 +25,11 @@ from server.serving.jobs import (
     Running,
     RunningTensors,
     Target,
+    Version,
 )
 from server.transport.status import to_status
+from server.transport.v2.tensors import shown
+from server.transport.versions import checked_label
 
 _FORMATS: dict[int, HeatmapFormat] = {
     pb.HEATMAP_FORMAT_UNSPECIFIED: HeatmapFormat.GRID,
@@ -56,7 +59,7 @@ def to_job(request: pb.ClassifyRequest, request_id: str, received: float, deadli
     explain = _explain(request.explain) if request.HasField("explain") else None
     return ClassifyJob(
         model=request.model,
-        version=to_version(request.version),
+        version=to_version(request.version, request.version_label),
         questions=tuple(Question(_image(image, number), explain) for number, image in enumerate(request.images)),
         top_k=request.top_k or 1,
         request_id=request_id,
@@ -72,11 +75,15 @@ def _priority(priority: int) -> Priority:
     return _PRIORITIES[priority]
 
 
-def to_version(version: int) -> int | None:
-    """A version number, or None for the default one. Raises InvalidRequestError when it is negative."""
+def to_version(version: int, label: str) -> Version:
+    """A version's number or label, or None for the default one. Raises InvalidRequestError when both are given, or wrong."""
     if version < 0:
-        raise InvalidRequestError(f"version: {version}; versions are positive, 0 is the highest one in service")
-    return version or None
+        raise InvalidRequestError(f"version: {version}; versions are positive, 0 is the default one")
+    if not label:
+        return version or None
+    if version:
+        raise InvalidRequestError(f"version_label: {shown(label)}, and version {version} besides; name one of them")
+    return checked_label(label, "version_label")
 
 
 def _image(image: pb.Image, number: int) -> EncodedImage | RawImage:
@@ -173,6 +180,7 @@ def from_model(status: ModelStatus) -> pb.Model:
         state=_STATES[status.state],
         reason=status.reason,
         is_default=status.is_default,
+        version_labels=status.version_labels,
     )
     if (running := status.running) is not None:
         message.MergeFrom(_running(running))

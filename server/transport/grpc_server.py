@@ -1,14 +1,22 @@
 """The gRPC port: the classifier, the Open Inference Protocol, health and reflection on one server."""
 
+from typing import Any
+
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from proto import classifier_pb2 as pb
 from proto import classifier_pb2_grpc as rpc
 from proto import open_inference_pb2, open_inference_pb2_grpc
+from server.config import Bounds
+from server.transport.calls import Calls
 from server.transport.classifier import ImageClassifier
+from server.transport.grpc_methods import Methods, Reading
 from server.transport.health import Health
+from server.transport.security.access import Access
+from server.transport.security.certificates import Certificates
+from server.transport.security.grpc_guard import TokenInterceptor, credentials
 from server.transport.v2.grpc_service import InferenceService
 
 # Room for the message around the images, which the request limit is about.
@@ -26,11 +34,20 @@ _KEEPALIVE = [
 ]
 
 
+# Calls on one connection at a time; what a client wants beyond it waits there.
+_MOST_STREAMS = 1024
+_METADATA_BYTES = 16 * 1024
+_DEFAULT_BOUNDS = Bounds()
+
+
 def build(
     classifier: ImageClassifier,
     inference: InferenceService,
     health: Health,
+    calls: Calls,
+    access: Access,
     max_request_bytes: int,
+    bounds: Bounds = _DEFAULT_BOUNDS,
     *,
     shared: bool = False,
 ) -> grpc.aio.Server:
@@ -44,16 +61,44 @@ def build(
         # server share a port that `processes.ports` has reserved for them.)
         ("grpc.so_reuseport", int(shared)),
         *_KEEPALIVE,
+        *_bounded(bounds),
     ]
-    server = grpc.aio.server(options=options)
-    rpc.add_ImageClassifierServicer_to_server(classifier, server)
-    open_inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(inference, server)
-    health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
+    interceptors = [TokenInterceptor(access, calls)] if access.needs_tokens else []
+    server = grpc.aio.server(interceptors=interceptors, options=options)
+    reading = Reading(max(1, bounds.max_reading_bytes // max_request_bytes))
+    methods: Any = Methods(server, calls, reading)  # generated code wants a server
+    rpc.add_ImageClassifierServicer_to_server(classifier, methods)
+    open_inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(inference, methods)
+    health_pb2_grpc.add_HealthServicer_to_server(health.servicer, methods)
     names = [
         pb.DESCRIPTOR.services_by_name["ImageClassifier"].full_name,
         open_inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name,
         health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
         reflection.SERVICE_NAME,
     ]
-    reflection.enable_server_reflection(names, server)
+    reflected = reflection.aio.ReflectionServicer(names)
+    ending: Any = Methods(server, calls, reading, in_place=False)
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflected, ending)  # type: ignore[no-untyped-call]
     return server
+
+
+def _bounded(bounds: Bounds) -> list[tuple[str, int]]:
+    """What one client may take of the server, as gRPC calls it."""
+    options = [
+        ("grpc.max_allowed_incoming_connections", bounds.max_connections),
+        ("grpc.max_concurrent_streams", _MOST_STREAMS),
+        ("grpc.max_metadata_size", _METADATA_BYTES),
+        ("grpc.absolute_max_metadata_size", _METADATA_BYTES),
+        # What a call that nobody reads yet may send: with the probe, gRPC would let it grow to megabytes.
+        ("grpc.http2.bdp_probe", 0),
+    ]
+    if bounds.max_connection_age_seconds:
+        options.append(("grpc.max_connection_age_ms", round(bounds.max_connection_age_seconds * 1000)))
+    return options
+
+
+def bind(server: grpc.aio.Server, address: str, certificates: Certificates | None) -> int:
+    """Binds the server to `address`, host:port, with TLS when there are certificates; the port. Raises RuntimeError."""
+    if certificates is None:
+        return server.add_insecure_port(address)
+    return server.add_secure_port(address, credentials(certificates))

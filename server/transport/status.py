@@ -13,13 +13,17 @@ from server.errors import (
     InvalidRequestError,
     ModelNotFoundError,
     OverloadedError,
+    PermissionDeniedError,
     ServerError,
+    UnauthenticatedError,
     UnavailableError,
 )
 
 CODES: dict[type[ServerError], tuple[grpc.StatusCode, HTTPStatus]] = {
     InvalidRequestError: (grpc.StatusCode.INVALID_ARGUMENT, HTTPStatus.BAD_REQUEST),
     ModelNotFoundError: (grpc.StatusCode.NOT_FOUND, HTTPStatus.NOT_FOUND),
+    UnauthenticatedError: (grpc.StatusCode.UNAUTHENTICATED, HTTPStatus.UNAUTHORIZED),
+    PermissionDeniedError: (grpc.StatusCode.PERMISSION_DENIED, HTTPStatus.FORBIDDEN),
     OverloadedError: (grpc.StatusCode.RESOURCE_EXHAUSTED, HTTPStatus.TOO_MANY_REQUESTS),
     DeadlineError: (grpc.StatusCode.DEADLINE_EXCEEDED, HTTPStatus.GATEWAY_TIMEOUT),
     UnavailableError: (grpc.StatusCode.UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE),

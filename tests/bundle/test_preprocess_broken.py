@@ -8,15 +8,15 @@ from PIL import Image
 
 from bundle import preprocess
 from bundle.errors import PictureError
-from bundle.preprocess import FORMATS
+from bundle.limits import DEFAULT_MAX_PIXELS, FORMATS, Limits
 from tests.bundle.pictures import PLAIN, encode, noise, png_with_header, spec
 
 PICTURE = Image.fromarray(noise(40, 30))
 
 
-def refusal(data: bytes, max_pixels: int = preprocess.DEFAULT_MAX_PIXELS) -> str:
+def refusal(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> str:
     with pytest.raises(PictureError) as caught:
-        preprocess.from_bytes(data, PLAIN, max_pixels)
+        preprocess.from_bytes(data, PLAIN, Limits(max_pixels))
     return str(caught.value)
 
 
@@ -63,10 +63,10 @@ def test_a_huge_header_is_refused_before_anything_is_decoded(width: int, height:
 
 def test_the_limit_on_pixels_is_inclusive_and_the_callers_to_choose() -> None:
     data = encode(PICTURE, "PNG")
-    assert preprocess.from_bytes(data, PLAIN, max_pixels=1200).view.picture == (40, 30)
+    assert preprocess.from_bytes(data, PLAIN, Limits(1200)).view.picture == (40, 30)
     assert "40 x 30 = 1,200 pixels, the limit is 1,199" in refusal(data, max_pixels=1199)
     with pytest.raises(PictureError, match="the limit is 1,199"):
-        preprocess.upright(data, 10, max_pixels=1199)
+        preprocess.upright(data, 10, Limits(1199))
 
 
 def test_the_callers_limit_replaces_pillows_own_warning_and_error() -> None:
@@ -115,7 +115,7 @@ def test_random_damage_never_raises_anything_but_a_picture_error(mode: str, form
             broken[rng.randrange(rng.choice([64, len(data)]))] = rng.randrange(256)
         chosen = specs[round_ % 3]
         try:
-            sample = preprocess.from_bytes(bytes(broken), chosen, max_pixels=100_000)
+            sample = preprocess.from_bytes(bytes(broken), chosen, Limits(100_000))
         except PictureError:
             continue
         assert sample.pixels.shape == chosen.shape

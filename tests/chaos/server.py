@@ -16,14 +16,13 @@ from bundle.manifest import Manifest, TensorManifest
 from server.__main__ import cli
 from server.config import Settings
 from server.engine.base import Array, Engine, OutOfMemoryError
-from server.serving import repository
+from server.serving import loading, repository
 from server.serving.loading import Loaded
 
 _SLOW_SECONDS = 0.05
 
 _chance = random.Random(int(os.environ["SEED"]))
 _faults: dict[str, float] = json.loads(os.environ["FAULTS"])
-_build = repository.build
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class FaultyEngine:
 
 def build(folder: Path, manifest: Manifest | TensorManifest, settings: Settings) -> Loaded:
     """Engines that passed all checks, and fail afterwards."""
-    loaded = _build(folder, manifest, settings)
+    loaded = loading.build(folder, manifest, settings)
     return replace(
         loaded,
         engines=[FaultyEngine(engine) for engine in loaded.engines],
@@ -77,5 +76,5 @@ def build(folder: Path, manifest: Manifest | TensorManifest, settings: Settings)
 
 
 if __name__ == "__main__":
-    repository.build = build
+    vars(repository)["build"] = build
     cli(prog_name="python -m tests.chaos.server")

@@ -6,7 +6,7 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -59,7 +59,7 @@ def check(ends: Counter[tuple[str, str]], calls: int) -> None:
 async def settled(server: RunningServer) -> None:
     """Returns when nothing is in work any more, or fails."""
     async with asyncio.timeout(30):
-        while await asyncio.to_thread(metric, server, "seethrough_inflight_images"):
+        while await asyncio.to_thread(metric, server, "seethrough_inflight_images"):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
 
@@ -89,7 +89,9 @@ async def storm(server: RunningServer, calls: int, seed: int) -> Counter[tuple[s
 
 
 @pytest.mark.parametrize("calls", [600, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])])
-async def test_every_call_ends_in_an_answer_or_a_typed_error_while_engines_fail(tmp_path: Path, calls: int) -> None:
+async def test_every_call_ends_in_an_answer_or_a_typed_error_while_engines_fail(
+    tmp_path: Path, calls: int, record_property: Callable[[str, object], None]
+) -> None:
     make_bundle(tmp_path / MODEL / "1")
     options = ("--max-inflight-images", "64", "--engine-seconds", "1", "--log-level", "error")
     with (
@@ -101,14 +103,11 @@ async def test_every_call_ends_in_an_answer_or_a_typed_error_while_engines_fail(
         ends = await storm(server, calls, seed=2)
         after, seconds = rss_mib(server), time.monotonic() - started
         faults = metric(server, "seethrough_engine_faults_total")
-    print(
-        f"{calls} calls in {seconds:.0f} s, {faults:.0f} faults, RSS {before:.0f} -> {after:.0f} MiB\n",
-        *ends.items(),
-        sep="\n",
-    )
+    told = f"{calls} calls in {seconds:.0f} s, {faults:.0f} faults, RSS {before:.0f} -> {after:.0f} MiB"
     check(ends, calls)
-    assert faults > 0
-    assert after < 1.1 * before
+    assert faults > 0, told
+    assert after < 1.1 * before, told
+    record_property("told", told)
 
 
 async def test_without_faults_nobody_who_behaves_is_turned_away(tmp_path: Path) -> None:

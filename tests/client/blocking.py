@@ -42,7 +42,7 @@ class Blocking:
         """AsyncClient.models."""
         return self._runner.run(self._client.models())
 
-    def get_model(self, model: str, version: int = 0) -> ModelInfo:
+    def get_model(self, model: str, version: int | str = 0) -> ModelInfo:
         """AsyncClient.get_model."""
         return self._runner.run(self._client.get_model(model, version))
 

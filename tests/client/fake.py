@@ -2,8 +2,9 @@
 
 import io
 import threading
+import typing
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent import futures
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +37,7 @@ class FakeServer(ImageClassifierServicer):
     """Keeps the requests that it received, and fails as often as `failures` says."""
 
     def __init__(self) -> None:
+        self.token = ""  # what calls must come with
         self.requests: list[pb.ClassifyRequest] = []
         self.headers: list[dict[str, str | bytes]] = []  # of each Classify call
         self.failures: deque[Status] = deque()  # how the next Classify calls end
@@ -77,6 +79,8 @@ class FakeServer(ImageClassifierServicer):
         if request.model == "broken":
             return broken()
         self._require_model(request.model, context)
+        if request.version_label not in ("", "best"):
+            context.abort(grpc.StatusCode.NOT_FOUND, f"no label {request.version_label!r}; there is best")
         return colours()
 
     def ClassifyStream(  # noqa: N802
@@ -187,6 +191,7 @@ def colours() -> pb.Model:
         version=3,
         state=pb.MODEL_STATE_SERVING,
         is_default=True,
+        version_labels=["best"],
         kind="multiclass",
         labels=LABELS,
         explanations=METHODS,
@@ -209,13 +214,40 @@ def broken() -> pb.Model:
     )
 
 
+Handler: typing.TypeAlias = "grpc.RpcMethodHandler[typing.Any, typing.Any] | None"  # generic for the type checker only
+
+
+class _AsksForToken(grpc.ServerInterceptor):
+    """Refuses what does not come with the token of the server, if it has one; health needs none."""
+
+    def __init__(self, fake: FakeServer) -> None:
+        self._fake = fake
+
+    def intercept_service(
+        self, continuation: Callable[[grpc.HandlerCallDetails], Handler], handler_call_details: grpc.HandlerCallDetails
+    ) -> Handler:
+        """Called by gRPC for each call."""
+        wanted = ("authorization", f"Bearer {self._fake.token}")
+        is_open = handler_call_details.method.startswith("/grpc.health.v1.Health/") or not self._fake.token
+        if is_open or wanted in handler_call_details.invocation_metadata:
+            return continuation(handler_call_details)
+        return grpc.stream_stream_rpc_method_handler(_unauthenticated)
+
+
+def _unauthenticated(_: Iterator[bytes], context: grpc.ServicerContext) -> None:
+    context.abort(grpc.StatusCode.UNAUTHENTICATED, "the token is not known here, or no more")
+
+
 @contextmanager
-def running() -> Iterator[tuple[FakeServer, str]]:
-    """A FakeServer and its address; no call outlives the block."""
+def running(credentials: grpc.ServerCredentials | None = None) -> Iterator[tuple[FakeServer, str]]:
+    """A FakeServer and its address, with TLS when there are credentials; no call outlives the block."""
     fake = FakeServer()
-    server = grpc.server(futures.ThreadPoolExecutor(8))
+    server = grpc.server(futures.ThreadPoolExecutor(8), interceptors=[_AsksForToken(fake)])
     fake.add_to(server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    if credentials is None:
+        port = server.add_insecure_port("127.0.0.1:0")
+    else:
+        port = server.add_secure_port("127.0.0.1:0", credentials)
     server.start()
     try:
         yield fake, f"127.0.0.1:{port}"

@@ -71,6 +71,14 @@ def test_csv_has_the_truth_if_it_is_known_and_no_more_classes_than_the_model(ser
     assert "class_4" not in first
 
 
+def test_a_version_can_be_named_by_its_label(server: Server, tmp_path: Path) -> None:
+    result = classify(server, picture(tmp_path, "a.png", "red"), "--json", "--version", "best")
+    assert [line["version"] for line in json_lines(result)] == [3]
+    refused = classify(server, picture(tmp_path, "b.png", "red"), "--version", "worst")
+    assert refused.exit_code == 1
+    assert "no label 'worst'; there is best" in message(refused)
+
+
 def test_one_version_answers_for_all_pictures(server: Server, tmp_path: Path) -> None:
     result = classify(server, picture(tmp_path, "a.png", "red"), "--json")
     assert [request.version for request in server[0].requests] == [3]

@@ -93,6 +93,14 @@ def test_the_answer_has_classes_timings_and_the_identity_of_the_call(
     assert result.timings.batch_images == 2
 
 
+def test_a_version_is_asked_for_by_its_label(connect: Connect, server: Server, tmp_path: Path) -> None:
+    with connect(server[1]) as client:
+        client.classify([picture(tmp_path, "a.png", "red")], "colours", version="best")
+        assert client.get_model("colours", "best").version_labels == ("best",)
+    (request,) = server[0].requests
+    assert (request.version, request.version_label) == (0, "best")
+
+
 def test_the_request_carries_version_and_number_of_classes(connect: Connect, server: Server, tmp_path: Path) -> None:
     with connect(server[1]) as client:
         client.classify([picture(tmp_path, "a.png", "red")], "colours", version=3, top_k=2)

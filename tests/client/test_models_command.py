@@ -16,10 +16,34 @@ def test_the_table_shows_what_runs_and_why_the_rest_does_not(server: Server) -> 
     rows = {
         cells[0]: cells[1:]
         for line in result.stdout.splitlines()
-        if len(cells := [cell.strip() for cell in line.strip("│").split("│")]) == 11
+        if len(cells := [cell.strip() for cell in line.strip("│").split("│")]) == 12
     }
-    assert rows["colours"] == ["3", "serving", "yes", "fake", "fp32", "cpu", "8x8x3", "3", "gradcam, layercam", ""]
-    assert rows["broken"] == ["1", "refused", "", "", "", "", "", "", "", "broken/1/model.onnx: changed since export"]
+    assert rows["colours"] == [
+        "3",
+        "serving",
+        "yes",
+        "best",
+        "fake",
+        "fp32",
+        "cpu",
+        "8x8x3",
+        "3",
+        "gradcam, layercam",
+        "",
+    ]
+    assert rows["broken"] == [
+        "1",
+        "refused",
+        "",
+        "",
+        "",
+        "",
+        "",
+        "",
+        "",
+        "",
+        "broken/1/model.onnx: changed since export",
+    ]
 
 
 def test_json_has_one_object_per_version(server: Server) -> None:

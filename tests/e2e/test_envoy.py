@@ -6,7 +6,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,7 +44,7 @@ class Callers:
     """Ask through Envoy, one call after the other each, and count how the calls end."""
 
     port: int
-    metadata: Sequence[tuple[str, str]] = ()
+    metadata: tuple[tuple[str, str], ...] = ()
     ends: Counter[str] = field(default_factory=Counter)
     _over: threading.Event = field(default_factory=threading.Event)
 

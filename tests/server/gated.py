@@ -2,20 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
 
 from bundle import manifest
+from bundle.limits import Limits
 from proto import classifier_pb2 as pb
 from proto import classifier_pb2_grpc as rpc
+from server.config import Security
 from server.errors import ModelNotFoundError
 from server.events import Events, ImagesFailed, ModelState, RequestDone
 from server.metrics import Metrics
 from server.serving.admission import Admission
-from server.serving.jobs import ModelStatus
+from server.serving.jobs import ModelStatus, Version
 from server.serving.models import ServedClassifier, ServedModel
 from server.serving.readiness import Readiness
 from server.serving.service import Serving
@@ -26,6 +28,7 @@ from server.transport.calls import Calls
 from server.transport.classifier import ImageClassifier
 from server.transport.grpc_streams import Streams
 from server.transport.health import Health
+from server.transport.security.access import Access
 from server.transport.v2.grpc_service import InferenceService
 from server.transport.v2.inference import OpenInference
 from tests.bundles import make_bundle
@@ -42,16 +45,16 @@ class OneModel:
 
     model: ServedModel
 
-    def resolve(self, name: str, version: int | None) -> ServedModel:
+    def resolve(self, name: str, version: Version) -> ServedModel:
         self.status(name, version)
         return self.model
 
-    def status(self, name: str, version: int | None) -> ModelStatus:
+    def status(self, name: str, version: Version) -> ModelStatus:
         if name != MODEL or version not in (None, 1):
             raise ModelNotFoundError(f"no {name} {version}")
         return ModelStatus(MODEL, 1, ModelState.SERVING, "", is_default=True, running=self.model.running)
 
-    def number(self, name: str, version: int | None) -> int:
+    def number(self, name: str, version: Version) -> int:
         return self.status(name, version).version
 
     def statuses(self) -> list[ModelStatus]:
@@ -89,17 +92,16 @@ async def gated_serving(folder: Path, max_images: int = 8, max_bytes: int = 1 <<
     engine, clock, bus = GatedEngine(), ManualClock(), Events()
     batcher = image_batcher(engine, clock=clock)
     models = OneModel(ServedClassifier(MODEL, 1, engine, 0.0, "", spec, batcher))
-    workers = Workers(2, clock)
-    serving = Serving(models, Admission(max_images, max_bytes), workers, bus, clock, 10_000)
-    gated = Gated(serving, engine, clock, bus=bus)
-    bus.subscribe(ImagesFailed, gated.failures.append)
-    bus.subscribe(RequestDone, gated.calls.append)
-    try:
-        yield gated
-    finally:
-        engine.release(1000)
-        await batcher.close()
-        workers.close()
+    with closing(Workers(2, Limits(pixels=10_000), clock)) as workers:
+        serving = Serving(models, Admission(max_images, max_bytes), workers, bus, clock)
+        gated = Gated(serving, engine, clock, bus=bus)
+        bus.subscribe(ImagesFailed, gated.failures.append)
+        bus.subscribe(RequestDone, gated.calls.append)
+        try:
+            yield gated
+        finally:
+            engine.release(1000)
+            await batcher.close()
 
 
 def counting(events: Events) -> Tally:
@@ -121,10 +123,10 @@ async def channel_to(gated: Gated) -> AsyncIterator[grpc.aio.Channel]:
     calls, streams = Calls(gated.bus, gated.serving.known), Streams()
     classifier = ImageClassifier(gated.serving, calls, streams, gated.clock)
     inference = OpenInference(gated.serving, calls, counting(gated.bus), lambda: True)
-    inference_service = InferenceService(inference, calls, streams, gated.clock)
-    server = grpc_server.build(
-        classifier, inference_service, Health(gated.bus, lambda _: True, Readiness(lambda: True, "")), 1 << 20
-    )
+    access = Access(Security())
+    inference_service = InferenceService(inference, calls, access, streams, gated.clock)
+    health = Health(gated.bus, lambda _: True, Readiness(lambda: True, ""))
+    server = grpc_server.build(classifier, inference_service, health, calls, access, 1 << 20)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:

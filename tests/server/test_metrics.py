@@ -2,11 +2,13 @@
 
 from server.events import (
     BatchDone,
+    BundleTried,
     ImagesAnswered,
     ImagesFailed,
     ModelChanged,
     ModelState,
     RequestDone,
+    RolesChanged,
     Timings,
 )
 from server.metrics import Metrics
@@ -56,7 +58,27 @@ def test_a_version_is_in_one_state_at_a_time() -> None:
     events, metrics = metered()
     events.emit(ModelChanged("cats", "1", ModelState.LOADING))
     events.emit(ModelChanged("cats", "1", ModelState.REFUSED, "flipped"))
+    events.emit(BundleTried("cats", "1", "refused"))
     lines = page(metrics)
     assert 'seethrough_model_state{model="cats",state="loading",version="1"} 0.0' in lines
     assert 'seethrough_model_state{model="cats",state="refused",version="1"} 1.0' in lines
     assert 'seethrough_loads_total{outcome="refused"} 1.0' in lines
+
+
+def test_labels_move_and_a_bad_file_shows() -> None:
+    events, metrics = metered()
+    events.emit(RolesChanged("cats", {"stable": 1, "canary": 2}, False))
+    events.emit(RolesChanged("cats", {"stable": 2}, False, "versions.toml: no good"))
+    lines = [line for line in page(metrics) if line.startswith(("seethrough_model_label{", "seethrough_roles"))]
+    assert lines == [
+        'seethrough_model_label{label="stable",model="cats",version="2"} 1.0',
+        'seethrough_roles_refused{model="cats"} 1.0',
+    ]
+
+
+def test_a_version_in_service_whose_newer_bundle_was_refused_is_in_both_states() -> None:
+    events, metrics = metered()
+    events.emit(ModelChanged("cats", "1", ModelState.SERVING, "golden check: ...", "onnxruntime", "fp32", "cpu"))
+    lines = page(metrics)
+    assert 'seethrough_model_state{model="cats",state="serving",version="1"} 1.0' in lines
+    assert 'seethrough_model_state{model="cats",state="refused",version="1"} 1.0' in lines

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from bundle.limits import Limits
 from server.errors import DeadlineError, InvalidRequestError, OverloadedError, ServerError
 from server.events import Events, ImagesFailed
 from server.serving.admission import Admission
@@ -29,9 +30,8 @@ async def serving(folder: Path, events: Events | None = None, max_rows: int = 64
     make_bundle(folder / "shapes/1")
     async with repository(folder) as models:
         clock = ManualClock()
-        workers = Workers(1, clock)
-        yield Serving(models, Admission(max_rows, 1 << 20), workers, events or Events(), clock, 1000)
-        workers.close()
+        with closing(Workers(1, Limits(), clock)) as workers:
+            yield Serving(models, Admission(max_rows, 1 << 20), workers, events or Events(), clock)
 
 
 def inputs(rows: int, seed: int = 0) -> Inputs:

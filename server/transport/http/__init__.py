@@ -9,6 +9,8 @@ v1           classification for people; its bodies in v1_bodies
 v2           the Open Inference Protocol; its bodies in v2_bodies, their two forms in v2_wire
 probes       metrics, livez, readyz
 openapi      the document of all that
+budget       memory for what is being read
+connections  what a connection may take
 listener     the socket, and uvicorn on it
 """
 
@@ -16,31 +18,39 @@ from collections.abc import Callable
 
 import msgspec
 
+from server.config import Bounds
 from server.serving.service import Serving
 from server.transport.calls import Calls
 from server.transport.http import openapi
 from server.transport.http.application import Application
+from server.transport.http.budget import Budget
+from server.transport.http.connections import Connections
 from server.transport.http.listener import HttpServer, bind
 from server.transport.http.operation import JSON, Operation, Reply, Request
 from server.transport.http.probes import Probes
 from server.transport.http.routing import Routes
 from server.transport.http.v1 import V1
 from server.transport.http.v2 import V2
+from server.transport.security.access import Access
 from server.transport.v2.inference import OpenInference
 
-__all__ = ["HttpServer", "Probes", "bind", "build"]
+__all__ = ["Connections", "HttpServer", "Probes", "bind", "build", "build_probes"]
+
+_DEFAULT_BOUNDS = Bounds()
 
 
 def build(
     serving: Serving,
     inference: OpenInference,
     calls: Calls,
+    access: Access,
     probes: Probes,
     clock: Callable[[], float],
     max_request_bytes: int,
+    bounds: Bounds = _DEFAULT_BOUNDS,
 ) -> Application:
     """The application with all its operations, and the document that describes them at /openapi.json."""
-    operations = [*V2(inference, calls).operations(), *V1(serving, calls).operations(), *probes.operations()]
+    operations = [*V2(inference, calls, access).operations(), *V1(serving, calls).operations(), *probes.operations()]
 
     async def describe(_: Request) -> Reply:
         return Reply(described)
@@ -49,5 +59,12 @@ def build(
         Operation("openapi", "GET", "/openapi.json", "This document", describe, {JSON: {"type": "object"}})
     )
     _, version, _ = inference.server_metadata()
-    described = msgspec.json.encode(openapi.document(operations, version))
-    return Application(Routes(operations), calls, clock, max_request_bytes)
+    described = msgspec.json.encode(openapi.document(operations, version, access.asks))
+    budget = Budget(bounds.max_reading_bytes)
+    return Application(Routes(operations), calls, access, clock, max_request_bytes, budget)
+
+
+def build_probes(probes: Probes, calls: Calls, access: Access, clock: Callable[[], float]) -> Application:
+    """The application of a port that is for everyone: what needs a token is not there at all."""
+    operations = [each for each in probes.operations() if not access.asks(each.need)]
+    return Application(Routes(operations), calls, access, clock, max_request_bytes=0, budget=Budget(0))

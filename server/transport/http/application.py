@@ -5,29 +5,46 @@ Plain ASGI, because inference is asked thousands of times a second and a framewo
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 
 from server.errors import DeadlineError, InternalError, ServerError, UnavailableError
+from server.evidence.calls import Call
 from server.transport.calls import Calls
 from server.transport.http import body, headers, replies
 from server.transport.http.asgi import ClientGoneError, HttpError, Receive, Scope, Send
+from server.transport.http.budget import Budget
 from server.transport.http.operation import Operation, Reply, Request
 from server.transport.http.routing import Routes
+from server.transport.security.access import Access
+from server.transport.security.http_guard import caller
+from server.transport.security.refusals import refuse
+from server.transport.status import grpc_code
 
 log = logging.getLogger(__name__)
 
+_CLIENT_GONE = 499  # for the log: nobody is told
 _CLOSING = "the server is shutting down; go on with another one"
 
 
 class Application:
     """Answers the operations of `routes`."""
 
-    def __init__(self, routes: Routes, calls: Calls, clock: Callable[[], float], max_request_bytes: int) -> None:
+    def __init__(
+        self,
+        routes: Routes,
+        calls: Calls,
+        access: Access,
+        clock: Callable[[], float],
+        max_request_bytes: int,
+        budget: Budget,
+    ) -> None:
         self._routes = routes
         self._calls = calls
+        self._access = access
         self._clock = clock
         self._limit = max_request_bytes
+        self._budget = budget
         self._working: set[asyncio.Task[None]] = set()
         self._draining = False
 
@@ -43,25 +60,53 @@ class Application:
         """Answers one request."""
         given = dict(scope["headers"])
         request_id = self._calls.request_id("")
+        call: Call | None = None
+        failure: HttpError | ServerError | None = None
         try:
             request_id = headers.request_id(given) or request_id
+            call = self._calls.begun_http(request_id, given, scope)
             operation, path = self._routes.find(scope["method"], scope["raw_path"])
-            request = Request(path, scope["query_string"], given, b"", request_id, self._clock(), None)
+            if call is not None:
+                call.route(operation.path)
+            if self._access.needs_tokens:
+                self._admit(operation, path, scope, given, request_id)
+            request = Request(path, scope["query_string"], given, b"", request_id, self._clock(), None, scope)
             if operation.body is None:
                 reply = await operation.handle(request)
             else:
                 reply = await self._work(operation, request, receive)
             reply = await replies.compressed(reply, headers.coding(given))
         except ClientGoneError:
+            self._calls.done_http(call, _CLIENT_GONE, "CANCELLED", "")
             return
         except asyncio.CancelledError:
-            reply = replies.refusal(UnavailableError(_CLOSING), request_id)
+            failure = UnavailableError(_CLOSING)
         except (HttpError, ServerError) as error:
-            reply = replies.refusal(error, request_id)
+            failure = error
         except Exception:
             log.exception("request %r failed", request_id)
-            reply = replies.refusal(InternalError("unforeseen error"), request_id)
+            failure = InternalError("unforeseen error")
+        if failure is not None:
+            reply = replies.refusal(failure, request_id)
+            self._calls.done_http(call, reply.status, _code(failure), str(failure))
+        else:
+            self._calls.done_http(call, reply.status, "OK", "")
         await self._send(send, receive, reply, request_id)
+
+    def _admit(
+        self,
+        operation: Operation,
+        path: Mapping[str, str],
+        scope: Scope,
+        given: Mapping[bytes, bytes],
+        request_id: str,
+    ) -> None:
+        """Looks at the caller's token before the body is read. Raises ServerError."""
+        try:
+            self._access.admit(operation.need, given.get(b"authorization"))
+        except ServerError as error:
+            rpc, who = operation.rpc or operation.id, caller(scope, self._access)
+            refuse(error, self._calls, operation.need, rpc, path.get("model", ""), request_id, who)
 
     async def _work(self, operation: Operation, request: Request, receive: Receive) -> Reply:
         """Reads the body and handles the request, for as long as its caller waits."""
@@ -72,9 +117,10 @@ class Application:
         task = _this_task()
         self._working.add(task)
         try:
-            content = await body.read(receive, request.headers, self._limit)
-            request = replace(request, body=content, received=self._clock(), deadline=deadline)
-            return await _unless_gone(receive, self._in_time(operation, request))
+            with self._budget.share() as share:
+                content = await body.read(receive, request.headers, self._limit, share)
+                request = replace(request, body=content, received=self._clock(), deadline=deadline)
+                return await _unless_gone(receive, self._in_time(operation, request))
         finally:
             self._working.discard(task)
 
@@ -101,6 +147,11 @@ class Application:
         if close:
             await body.linger(receive, self._limit)
             await send({"type": "http.response.body", "body": b""})
+
+
+def _code(error: HttpError | ServerError) -> str:
+    """The code to tell of an error: gRPC's, or its name on HTTP where only HTTP knows it."""
+    return error.status.name if isinstance(error, HttpError) else grpc_code(error).name
 
 
 async def _unless_gone(receive: Receive, work: Coroutine[None, None, Reply]) -> Reply:

@@ -1,17 +1,18 @@
-"""The socket and uvicorn, which speaks HTTP/1.1 on it with httptools, inside our event loop."""
+"""The socket and uvicorn, which speaks HTTP/1.1 on it with httptools, plain or in TLS, inside our event loop."""
 
 import asyncio
 import contextlib
+import functools
 import socket
 from collections.abc import Iterator
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from server.transport.http.application import Application
+from server.transport.http.connections import BoundedProtocol, Connections
+from server.transport.security.certificates import Certificates
+from server.transport.security.http_guard import CurrentContext, extensions
 
-# More than this of a request line and headers is nobody's honest request; the parser itself has no limit.
-_MAX_HEAD_BYTES = 64 * 1024
 # Pooled clients keep connections about a minute; one that is closed under them costs a retry.
 _KEEP_ALIVE_SECONDS = 75
 # For clients that do not read their answer, once everything has been answered.
@@ -21,18 +22,24 @@ _CLOSE_SECONDS = 5
 class HttpServer(uvicorn.Server):
     """uvicorn on a socket that is bound already, leaving the signals to the application."""
 
-    def __init__(self, app: Application) -> None:
+    def __init__(
+        self, app: Application, certificates: Certificates | None = None, connections: Connections | None = None
+    ) -> None:
+        """With `certificates` it speaks TLS; `connections` are bounded by default, too."""
+        secure = None if certificates is None else CurrentContext.of(certificates)
         super().__init__(
             uvicorn.Config(
                 app,
-                http=_BoundedHead,
+                http=functools.partial(_Protocol, connections=connections or Connections()),  # type: ignore[arg-type]  # it makes one
                 ws="none",
                 lifespan="off",
                 interface="asgi3",
-                log_level="warning",
+                log_config=None,  # its lines are lines of our log
+                log_level="error",  # what callers do wrong is for them to know
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
+                ssl_context_factory=None if secure is None else lambda *_: secure,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=_CLOSE_SECONDS,
             )
@@ -65,30 +72,20 @@ class HttpServer(uvicorn.Server):
         yield
 
 
-class _BoundedHead(HttpToolsProtocol):
-    """Refuses a request whose head does not end."""
+class _Protocol(BoundedProtocol):
+    """Tells who the client is."""
 
-    _open: object = None  # the request whose head has begun and not ended
-    _open_bytes = 0  # what came of it, without the piece in which it began
+    _extensions: dict[str, dict[object, object]]
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Called by the event loop."""
+        super().connection_made(transport)
+        self._extensions = extensions(transport.get_extra_info("ssl_object"))
 
     def on_message_begin(self) -> None:
         """Called by the parser."""
         super().on_message_begin()
-        self._open, self._open_bytes = self.scope, 0
-
-    def on_headers_complete(self) -> None:
-        """Called by the parser."""
-        self._open = None
-        super().on_headers_complete()
-
-    def data_received(self, data: bytes) -> None:
-        """Called by the event loop."""
-        before = self._open
-        super().data_received(data)
-        if before is not None and self._open is before and not self.transport.is_closing():
-            self._open_bytes += len(data)
-            if self._open_bytes > _MAX_HEAD_BYTES:
-                self.send_400_response("The headers are too large.")
+        self.scope["extensions"] = self._extensions
 
 
 def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:

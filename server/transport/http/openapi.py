@@ -4,15 +4,17 @@ Specification: https://spec.openapis.org/oas/v3.1.0.html, whose schemas are JSON
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 
 from server.transport.http.headers import REQUEST_ID_PATTERN, TIMEOUT_PATTERN
-from server.transport.http.operation import JSON, OCTETS, VERSION_PATTERN, Media, Operation
+from server.transport.http.operation import JSON, OCTETS, Media, Operation
 from server.transport.http.replies import Problem
+from server.transport.security.access import Need
+from server.transport.versions import PATTERN
 
 Node = dict[str, Any]
 
@@ -23,21 +25,27 @@ _DESCRIPTION = (
     "may be compressed by gzip or deflate."
 )
 _REQUEST_ID = {"type": "string", "pattern": REQUEST_ID_PATTERN}
-_IN_PATH = {"model": {"type": "string", "minLength": 1}, "version": {"type": "string", "pattern": VERSION_PATTERN}}
+_IN_PATH = {"model": {"type": "string", "minLength": 1}, "version": {"type": "string", "pattern": PATTERN}}
+_BEARER = {"type": "http", "scheme": "bearer"}
 _NUMBER = {"type": "string", "pattern": "^[0-9]+$"}
 
 
-def document(operations: Sequence[Operation], version: str) -> Node:
-    """The document of a server of this version, as JSON values."""
+def document(operations: Sequence[Operation], version: str, asks: Callable[[Need], bool]) -> Node:
+    """The document of a server of this version, as JSON values; `asks` tells for which needs callers have to show a token."""
     schemas = _Schemas(operations)
     paths: dict[str, Node] = {}
     for operation in operations:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, schemas)
+        node = _operation(operation, schemas)
+        if asks(operation.need):
+            node["security"] = [{"bearer": []}]
+            statuses = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)[: 2 if operation.need is Need.ADMIN else 1]
+            node["responses"] |= {str(status.value): _refusal(status, schemas) for status in statuses}
+        paths.setdefault(operation.path, {})[operation.method.lower()] = node
     return {
         "openapi": "3.1.0",
         "info": {"title": "Seethrough", "version": version, "description": _DESCRIPTION},
         "paths": paths,
-        "components": {"schemas": schemas.components},
+        "components": {"schemas": schemas.components, "securitySchemes": {"bearer": _BEARER}},
     }
 
 
@@ -104,12 +112,17 @@ def _responses(operation: Operation, schemas: _Schemas) -> Node:
     if operation.not_yet:
         responses["503"] = {"description": "Not now.", "headers": _common_headers(), "content": answer}
     for status in sorted(set(operation.refusals)):
-        headers = _common_headers()
-        if status == HTTPStatus.TOO_MANY_REQUESTS:
-            headers["retry-after"] = {"schema": _NUMBER, "description": "Seconds until there probably is room."}
-        content = schemas.content({JSON: Problem})
-        responses[str(status.value)] = {"description": status.phrase, "headers": headers, "content": content}
+        responses[str(status.value)] = _refusal(status, schemas)
     return responses
+
+
+def _refusal(status: HTTPStatus, schemas: _Schemas) -> Node:
+    headers = _common_headers()
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        headers["retry-after"] = {"schema": _NUMBER, "description": "Seconds until there probably is room."}
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["www-authenticate"] = {"schema": {"const": "Bearer"}, "description": "A token is needed (RFC 6750)."}
+    return {"description": status.phrase, "headers": headers, "content": schemas.content({JSON: Problem})}
 
 
 def _common_headers() -> Node:

@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from server.transport.http.asgi import Headers
+from server.transport.http.asgi import Headers, Scope
+from server.transport.security.access import Need
 
 JSON = "application/json"
 PNG = "image/png"
@@ -29,6 +30,7 @@ class Request:
     id: str
     received: float
     deadline: float | None
+    scope: Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,6 @@ OF_WORK = (
     *(*OF_A_MODEL, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
     *(HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.GATEWAY_TIMEOUT),
 )
-# Versions in paths; the highest one in service is asked for by leaving it out.
-VERSION_PATTERN = "^[1-9][0-9]{0,17}$"
 
 
 @dataclass(frozen=True)
@@ -79,3 +79,6 @@ class Operation:
     timed: bool = False
     # 503 carries the answer, too: not yet.
     not_yet: bool = False
+    # What callers must have, where the server asks for tokens; and the RPC that a refusal counts as, by default the id.
+    need: Need = Need.TOKEN
+    rpc: str = ""

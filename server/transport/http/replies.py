@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 import msgspec
 
-from server.errors import OverloadedError, ServerError
+from server.errors import OverloadedError, ServerError, UnauthenticatedError
 from server.transport.http.asgi import Headers, HttpError
 from server.transport.http.operation import Reply
 from server.transport.status import http_status, message
@@ -41,6 +41,8 @@ def refusal(error: HttpError | ServerError, request_id: str) -> Reply:
     if isinstance(error, OverloadedError):
         # Whole seconds are all that the header can say.
         headers = ((b"retry-after", str(math.ceil(error.retry_after_seconds)).encode()),)
+    elif isinstance(error, UnauthenticatedError):
+        headers = ((b"www-authenticate", b"Bearer"),)
     return json(Problem(message(error, request_id)), http_status(error), headers)
 
 

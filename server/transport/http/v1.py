@@ -5,14 +5,12 @@ curl -F image=@cat.jpg -F image=@dog.jpg 'http://localhost:8000/v1/models/pets:c
 curl --data-binary @cat.jpg -H 'accept: image/png' -o why.png 'http://localhost:8000/v1/models/pets:classify?explain=overlay'
 """
 
-import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 
 from msgspec import UNSET, UnsetType
 
-from server.errors import InvalidRequestError, ServerError
+from server.errors import ServerError
 from server.serving.jobs import (
     Answer,
     Classification,
@@ -28,7 +26,7 @@ from server.serving.jobs import (
     Running,
 )
 from server.serving.service import Serving
-from server.transport import convert, timings
+from server.transport import timings, versions
 from server.transport.calls import Calls
 from server.transport.http import headers, multipart, query, replies
 from server.transport.http.asgi import HttpError
@@ -40,7 +38,6 @@ from server.transport.http.operation import (
     OF_A_MODEL,
     OF_WORK,
     PNG,
-    VERSION_PATTERN,
     Operation,
     Reply,
     Request,
@@ -57,7 +54,6 @@ from server.transport.http.v1_bodies import (
     VersionedClassifyQuery,
 )
 from server.transport.status import http_status, message
-from server.transport.v2.tensors import shown
 
 _PICTURES = (HeatmapFormat.OVERLAY_PNG, HeatmapFormat.HEATMAP_PNG)
 _MODELS = "/v1/models"
@@ -83,6 +79,7 @@ class V1:
         return [
             Operation(
                 *("models", "GET", _MODELS, "Every version of every model", self._models, {JSON: ModelsBody}),
+                rpc="ListModels",
             ),
             # Before the models, whose names may have a colon.
             *self._classifying(_MODEL, "classify", "the default version of a model", VersionedClassifyQuery),
@@ -100,22 +97,22 @@ class V1:
                 query=asked,
                 body={"image/*": BYTES, OCTETS: BYTES, multipart.FORM: _FILES},
                 timed=True,
+                rpc="Classify",
             )
         ]
 
     def _describing(self, path: str, name: str, summary: str) -> list[Operation]:
-        return [Operation(name, "GET", path, summary, self._model, {JSON: ModelBody}, OF_A_MODEL)]
+        return [Operation(name, "GET", path, summary, self._model, {JSON: ModelBody}, OF_A_MODEL, rpc="GetModel")]
 
-    async def _models(self, _: Request) -> Reply:
-        with self._calls.counted("ListModels", "", 0, ""):
+    async def _models(self, request: Request) -> Reply:
+        with self._calls.counted("ListModels", "", 0, request.id):
             return replies.json(ModelsBody([_model_body(each) for each in self._serving.models()]))
 
     async def _model(self, request: Request) -> Reply:
         model = request.path["model"]
-        with refusals_counted(self._calls, "GetModel", model, request.id):
-            version = _version(request.path)
-        with self._calls.counted("GetModel", model, version, request.id):
-            return replies.json(_model_body(self._serving.model(model, convert.to_version(version))))
+        version = request.path.get("version", "")
+        with self._calls.counted("GetModel", model, versions.to_count(version), request.id):
+            return replies.json(_model_body(self._serving.model(model, versions.from_text(version))))
 
     async def _classify(self, request: Request) -> Reply:
         model = request.path["model"]
@@ -123,7 +120,7 @@ class V1:
             version, asked = _asked(request)
             images = _images(request)
             as_png = _answers_png(request, asked, len(images))
-        with self._calls.counted("Classify", model, version, request.id):
+        with self._calls.counted("Classify", model, versions.to_count(version), request.id):
             found = await self._serving.classify(_job(request, version, asked, images))
         answers = [result for result in found.results if isinstance(result, Answer)]
         timing = b"server-timing", timings.header(timings.of_call([each.timings for each in answers])).encode()
@@ -132,20 +129,10 @@ class V1:
         return replies.json(_classify_reply(found), headers=(timing,), compressible=True)
 
 
-def _version(path: Mapping[str, str]) -> int:
-    """The version in the path, 0 without one. Raises InvalidRequestError when it is no positive number."""
-    text = path.get("version")
-    if text is None:
-        return 0
-    if re.fullmatch(VERSION_PATTERN, text) is None:
-        raise InvalidRequestError(f"version: {shown(text)}; versions are positive numbers")
-    return int(text)
-
-
-def _asked(request: Request) -> tuple[int, ClassifyQuery]:
+def _asked(request: Request) -> tuple[str, ClassifyQuery]:
     """The version, from the path or the query, and what else the query says."""
     if "version" in request.path:
-        return _version(request.path), query.read(request.query, ClassifyQuery)
+        return request.path["version"], query.read(request.query, ClassifyQuery)
     versioned = query.read(request.query, VersionedClassifyQuery)
     return versioned.version, versioned
 
@@ -171,11 +158,11 @@ def _answers_png(request: Request, asked: ClassifyQuery, images: int) -> bool:
     return False
 
 
-def _job(request: Request, version: int, asked: ClassifyQuery, images: list[bytes]) -> ClassifyJob:
+def _job(request: Request, version: str, asked: ClassifyQuery, images: list[bytes]) -> ClassifyJob:
     explain = _explain(asked)
     return ClassifyJob(
         model=request.path["model"],
-        version=convert.to_version(version),
+        version=versions.from_text(version),
         questions=tuple(Question(EncodedImage(image), explain) for image in images),
         top_k=asked.top,
         request_id=request.id,
@@ -218,7 +205,8 @@ def _explanation(explanation: Explanation) -> ExplanationBody:
 
 
 def _model_body(status: ModelStatus) -> ModelBody:
-    body = ModelBody(status.name, status.version, status.state, status.is_default, status.reason)
+    told = (status.name, status.version, status.state, status.is_default, status.reason)
+    body = ModelBody(*told, list(status.version_labels))
     running = status.running
     if running is None:
         return body

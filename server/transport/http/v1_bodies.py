@@ -35,7 +35,9 @@ class ClassifyQuery(msgspec.Struct, forbid_unknown_fields=True):
 class VersionedClassifyQuery(ClassifyQuery, forbid_unknown_fields=True):
     """What is asked of each image, and of which version."""
 
-    version: Annotated[int, Meta(ge=0, le=2**63 - 1, description="0 is the highest one in service.")] = 0
+    version: Annotated[str, Meta(description="Its number or its label; empty for the one that answers by default.")] = (
+        ""
+    )
 
 
 class PredictionBody(msgspec.Struct):
@@ -93,7 +95,10 @@ class ModelBody(msgspec.Struct):
     version: int
     state: ModelState
     is_default: Annotated[bool, Meta(description="Whether it answers when a request names no version.")]
-    reason: Annotated[str, Meta(description="Why it was refused.")]
+    reason: Annotated[
+        str, Meta(description="Why it is not in service, or why a newer bundle of its number was refused.")
+    ]
+    version_labels: Annotated[list[str], Meta(description="What the version is called.")]
     kind: Annotated[str | UnsetType, Meta(description="multiclass, binary, multilabel or tensor")] = UNSET
     labels: list[str] | UnsetType = UNSET
     explanations: Annotated[list[str] | UnsetType, Meta(description="Methods; the first is the default.")] = UNSET

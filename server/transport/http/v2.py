@@ -11,6 +11,8 @@ from server.transport.http import operation, replies, v2_wire
 from server.transport.http import v2_bodies as bodies
 from server.transport.http.counting import refusals_counted
 from server.transport.http.operation import JSON, OCTETS, OF_A_MODEL, OF_WORK, Operation, Reply, Request
+from server.transport.security.access import Access, Need
+from server.transport.security.http_guard import caller
 from server.transport.v2.describe import PIXELS
 from server.transport.v2.inference import OpenInference
 from server.transport.v2.statistics import Duration, VersionStatistics
@@ -28,24 +30,30 @@ _repository_request = msgspec.json.Decoder(bodies.RepositoryRequest)
 class V2:
     """The protocol's operations over its use cases."""
 
-    def __init__(self, inference: OpenInference, calls: Calls) -> None:
+    def __init__(self, inference: OpenInference, calls: Calls, access: Access) -> None:
         self._inference = inference
         self._calls = calls
+        self._access = access
 
     def operations(self) -> list[Operation]:
         """All of them."""
         return [
             Operation("serverMetadata", "GET", "/v2", "The server", self._server, {JSON: bodies.ServerBody}),
-            Operation("serverLive", "GET", "/v2/health/live", "Does it work?", self._live, {JSON: bodies.LiveBody}),
+            Operation(
+                *("serverLive", "GET", "/v2/health/live", "Does it work?", self._live, {JSON: bodies.LiveBody}),
+                need=Need.NOTHING,
+            ),
             Operation(
                 *("serverReady", "GET", "/v2/health/ready", "Does it want traffic?", self._ready),
                 {JSON: bodies.ReadyBody},
                 not_yet=True,
+                need=Need.NOTHING,
             ),
             # Before the models, because the path of a model called "stats" would be the same.
             Operation(
                 *("statistics", "GET", "/v2/models/stats", "Statistics of all models", self._statistics),
                 {JSON: bodies.StatisticsBody},
+                rpc="ModelStatistics",
             ),
             *self._of_models(_MODEL, "Model", "a model"),
             *self._of_models(_VERSION, "Version", "a version of a model"),
@@ -57,19 +65,23 @@ class V2:
             Operation(
                 *(f"metadataOf{of}", "GET", path, f"Inputs and outputs of {what}", self._metadata),
                 *({JSON: bodies.MetadataBody}, OF_A_MODEL),
+                rpc="ModelMetadata",
             ),
             Operation(
                 *(f"readinessOf{of}", "GET", f"{path}/ready", f"Does {what} answer?", self._model_ready),
                 {JSON: bodies.ModelReadyBody},
                 not_yet=True,
+                need=Need.NOTHING,
             ),
             Operation(
                 *(f"configOf{of}", "GET", f"{path}/config", f"Configuration of {what}, as Triton's tools read it"),
                 *(self._config, {JSON: bodies.ConfigBody}, OF_A_MODEL),
+                rpc="ModelConfig",
             ),
             Operation(
                 *(f"statisticsOf{of}", "GET", f"{path}/stats", f"Statistics of {what}", self._statistics),
                 *({JSON: bodies.StatisticsBody}, OF_A_MODEL),
+                rpc="ModelStatistics",
             ),
             Operation(
                 *(f"inferBy{of}", "POST", f"{path}/infer", f"Inference by {what}", self._infer),
@@ -77,6 +89,7 @@ class V2:
                 OF_WORK,
                 body={JSON: bodies.InferBody, OCTETS: operation.BYTES},
                 timed=True,
+                rpc="ModelInfer",
             ),
         ]
 
@@ -87,18 +100,23 @@ class V2:
                 *({JSON: list[bodies.IndexBody]}, OF_WORK),
                 body={JSON: bodies.IndexRequest},
                 body_required=False,
+                rpc="RepositoryIndex",
             ),
             Operation(
                 *("load", "POST", f"{_NAMED}/load", "Brings a model's bundles into service", self._load),
                 *({JSON: bodies.Nothing}, OF_WORK),
                 body={JSON: bodies.RepositoryRequest},
                 body_required=False,
+                need=Need.ADMIN,
+                rpc="RepositoryModelLoad",
             ),
             Operation(
                 *("unload", "POST", f"{_NAMED}/unload", "Takes a model out of service", self._unload),
                 *({JSON: bodies.Nothing}, OF_WORK),
                 body={JSON: bodies.RepositoryRequest},
                 body_required=False,
+                need=Need.ADMIN,
+                rpc="RepositoryModelUnload",
             ),
         ]
 
@@ -119,16 +137,21 @@ class V2:
         return replies.json(bodies.ModelReadyBody(model, ready), _ready_status(ready))
 
     async def _metadata(self, request: Request) -> Reply:
-        found = self._inference.model_metadata(request.path["model"], request.path.get("version", ""))
+        found = self._inference.model_metadata(request.path["model"], request.path.get("version", ""), request.id)
         inputs, outputs = ([_tensor(each) for each in tensors] for tensors in (found.inputs, found.outputs))
-        return replies.json(bodies.MetadataBody(found.name, list(found.versions), found.platform, inputs, outputs))
+        return replies.json(
+            bodies.MetadataBody(
+                *(found.name, list(found.versions), found.platform, inputs, outputs), dict(found.version_labels)
+            )
+        )
 
     async def _config(self, request: Request) -> Reply:
-        found = self._inference.model_metadata(request.path["model"], request.path.get("version", ""), "ModelConfig")
+        name, version = request.path["model"], request.path.get("version", "")
+        found = self._inference.model_metadata(name, version, request.id, "ModelConfig")
         return replies.json(_config(found))
 
     async def _statistics(self, request: Request) -> Reply:
-        found = self._inference.statistics(request.path.get("model", ""), request.path.get("version", ""))
+        found = self._inference.statistics(request.path.get("model", ""), request.path.get("version", ""), request.id)
         return replies.json(bodies.StatisticsBody([_version_statistics(each) for each in found]))
 
     async def _infer(self, request: Request) -> Reply:
@@ -144,7 +167,7 @@ class V2:
 
     async def _index(self, request: Request) -> Reply:
         ready_only = v2_wire.from_json(_index_request, request.body or b"{}").ready
-        found = self._inference.index(ready_only)
+        found = self._inference.index(ready_only, request.id)
         return replies.json([bodies.IndexBody(each.name, each.version, each.state, each.reason) for each in found])
 
     async def _load(self, request: Request) -> Reply:
@@ -153,12 +176,12 @@ class V2:
                 raise InvalidRequestError(
                     f"parameters: {name!r} is not supported; bundles are loaded as they are on disk"
                 )
-        await self._inference.load(request.path["model"], request.id)
+        await self._inference.load(request.path["model"], request.id, caller(request.scope, self._access))
         return replies.json(bodies.Nothing())
 
     async def _unload(self, request: Request) -> Reply:
         v2_wire.from_json(_repository_request, request.body or b"{}")
-        await self._inference.unload(request.path["model"], request.id)
+        await self._inference.unload(request.path["model"], request.id, caller(request.scope, self._access))
         return replies.json(bodies.Nothing())
 
 
@@ -189,6 +212,9 @@ def _config(found: ModelMetadata) -> bodies.ConfigBody:
         input=[_config_input(each, is_image=bool(found.labels) and each.name == PIXELS) for each in found.inputs],
         output=[bodies.ConfigOutput(each.name, _data_type(each), list(each.shape[1:])) for each in found.outputs],
         dynamic_batching={},
+        parameters={
+            f"version_label.{label}": bodies.StringValue(version) for label, version in found.version_labels.items()
+        },
         model_transaction_policy=bodies.TransactionPolicy(decoupled=False),
     )
 

@@ -130,6 +130,9 @@ class MetadataBody(msgspec.Struct):
     platform: str
     inputs: list[TensorBody]
     outputs: list[TensorBody]
+    version_labels: Annotated[
+        dict[str, str], Meta(description="What versions are called (ours): a label may stand for its version.")
+    ]
 
 
 class ConfigInput(msgspec.Struct):
@@ -156,6 +159,12 @@ class TransactionPolicy(msgspec.Struct):
     decoupled: bool
 
 
+class StringValue(msgspec.Struct):
+    """A parameter of a configuration."""
+
+    string_value: str
+
+
 class ConfigBody(msgspec.Struct):
     """What Triton's tools read of a model's configuration."""
 
@@ -166,6 +175,9 @@ class ConfigBody(msgspec.Struct):
     input: list[ConfigInput]
     output: list[ConfigOutput]
     dynamic_batching: dict[str, Any]
+    parameters: Annotated[
+        dict[str, StringValue], Meta(description="`version_label.NAME`: the version that is called NAME.")
+    ]
     model_transaction_policy: TransactionPolicy
 
 

@@ -1,5 +1,6 @@
 """Which tensors a model in service takes and gives, as the protocol's metadata."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -14,17 +15,18 @@ PROBABILITIES, HEATMAPS = "probabilities", "heatmaps"
 Tensors = tuple[TensorMetadata, ...]
 
 
-def metadata(status: ModelStatus, running: Running | RunningTensors, versions: tuple[str, ...]) -> ModelMetadata:
-    """What is told of a version in service; `versions` are all of the model that are."""
+def metadata(status: ModelStatus, running: Running | RunningTensors, served: Sequence[ModelStatus]) -> ModelMetadata:
+    """What is told of a version in service; `served` are all of the model that are."""
     inputs, outputs = signature(running)
     return ModelMetadata(
         name=status.name,
-        versions=versions,
+        versions=tuple(str(each.version) for each in served),
         platform=f"{running.engine}_onnx",
         inputs=inputs,
         outputs=outputs,
         max_batch_size=running.max_batch,
         labels=running.labels if isinstance(running, Running) else (),
+        version_labels={label: str(each.version) for each in served for label in each.version_labels},
     )
 
 

@@ -148,6 +148,10 @@ def to_config(model: ModelMetadata) -> pb.ModelConfig:
             for each in model.outputs
         ],
         dynamic_batching=pb.ModelDynamicBatching(),
+        parameters={
+            f"version_label.{label}": pb.ModelParameter(string_value=version)
+            for label, version in model.version_labels.items()
+        },
         model_transaction_policy=pb.ModelTransactionPolicy(decoupled=False),
     )
 

@@ -7,13 +7,16 @@ from typing import TypeVar
 from proto import open_inference_pb2 as pb
 from proto import open_inference_pb2_grpc as rpc
 from server.errors import InvalidRequestError, ServerError
-from server.transport import grpc_calls, timings
+from server.transport import grpc_calls, timings, versions
 from server.transport.calls import Calls
 from server.transport.grpc_calls import Context
+from server.transport.grpc_methods import Unreadable
 from server.transport.grpc_streams import Streams
+from server.transport.security.access import Access
+from server.transport.security.grpc_guard import caller
 from server.transport.status import message
 from server.transport.v2 import grpc_messages as convert
-from server.transport.v2.inference import OpenInference, version_to_count
+from server.transport.v2.inference import OpenInference
 
 T = TypeVar("T")
 
@@ -21,9 +24,12 @@ T = TypeVar("T")
 class InferenceService(rpc.GRPCInferenceServiceServicer):
     """The service, over the use cases of the protocol."""
 
-    def __init__(self, inference: OpenInference, calls: Calls, streams: Streams, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, inference: OpenInference, calls: Calls, access: Access, streams: Streams, clock: Callable[[], float]
+    ) -> None:
         self._inference = inference
         self._calls = calls
+        self._access = access
         self._streams = streams
         self._clock = clock
 
@@ -50,19 +56,22 @@ class InferenceService(rpc.GRPCInferenceServiceServicer):
 
     async def ModelMetadata(self, request: pb.ModelMetadataRequest, context: Context) -> pb.ModelMetadataResponse:
         """Inputs, outputs and versions of a model in service."""
-        model = await _or_abort(context, lambda: self._inference.model_metadata(request.name, request.version))
+        name, version = request.name, request.version
+        model = await self._answered(context, lambda own: self._inference.model_metadata(name, version, own))
         return convert.from_metadata(model)
 
     async def ModelConfig(self, request: pb.ModelConfigRequest, context: Context) -> pb.ModelConfigResponse:
         """A model in service, as tools that generate load want to know it."""
-        model = await _or_abort(
-            context, lambda: self._inference.model_metadata(request.name, request.version, "ModelConfig")
+        name, version = request.name, request.version
+        model = await self._answered(
+            context, lambda own: self._inference.model_metadata(name, version, own, "ModelConfig")
         )
         return pb.ModelConfigResponse(config=convert.to_config(model))
 
     async def ModelStatistics(self, request: pb.ModelStatisticsRequest, context: Context) -> pb.ModelStatisticsResponse:
         """What models in service have done."""
-        found = await _or_abort(context, lambda: self._inference.statistics(request.name, request.version))
+        name, version = request.name, request.version
+        found = await self._answered(context, lambda own: self._inference.statistics(name, version, own))
         return convert.from_statistics(found)
 
     async def ModelInfer(self, request: pb.ModelInferRequest, context: Context) -> pb.ModelInferResponse:
@@ -77,25 +86,27 @@ class InferenceService(rpc.GRPCInferenceServiceServicer):
         return response
 
     async def ModelStreamInfer(
-        self, requests: AsyncIterator[pb.ModelInferRequest], context: Context
+        self, requests: AsyncIterator[pb.ModelInferRequest | Unreadable], context: Context
     ) -> AsyncGenerator[pb.ModelStreamInferResponse, None]:
         """Answers a stream of requests in their order, several of them in work at once."""
         stream_id, deadline = await grpc_calls.begin(context, ""), grpc_calls.deadline(context, self._clock())
 
-        async def answer(request: pb.ModelInferRequest) -> pb.ModelStreamInferResponse:
+        async def answer(request: pb.ModelInferRequest | Unreadable) -> pb.ModelStreamInferResponse:
+            if isinstance(request, Unreadable):
+                request_id = self._calls.request_id(stream_id)
+                self._calls.refused("ModelStreamInfer", request_id, request.error)
+                return pb.ModelStreamInferResponse(error_message=message(request.error, request_id))
             return await self._stream_answer(request, stream_id, deadline)
 
+        grpc_calls.tell_id(context, stream_id)
         async with aclosing(self._streams.answers(requests, answer, context)) as answers:
             async for each in answers:
                 yield each
 
-    async def RepositoryIndex(
-        self,
-        request: pb.RepositoryIndexRequest,
-        context: Context,  # noqa: ARG002
-    ) -> pb.RepositoryIndexResponse:
+    async def RepositoryIndex(self, request: pb.RepositoryIndexRequest, context: Context) -> pb.RepositoryIndexResponse:
         """Every version of every model in the repository."""
-        return convert.from_index(self._inference.index(request.ready))
+        found = await self._answered(context, lambda own: self._inference.index(request.ready, own))
+        return convert.from_index(found)
 
     async def RepositoryModelLoad(
         self, request: pb.RepositoryModelLoadRequest, context: Context
@@ -104,9 +115,10 @@ class InferenceService(rpc.GRPCInferenceServiceServicer):
         request_id = self._calls.request_id(await grpc_calls.begin(context, ""))
         try:
             convert.check_load(request.parameters)
-            await self._inference.load(request.model_name, request_id)
+            await self._inference.load(request.model_name, request_id, caller(context, self._access))
         except ServerError as error:
             await grpc_calls.abort(context, error, request_id)
+        grpc_calls.tell_id(context, request_id)
         return pb.RepositoryModelLoadResponse()
 
     async def RepositoryModelUnload(
@@ -115,9 +127,10 @@ class InferenceService(rpc.GRPCInferenceServiceServicer):
         """Takes a model out of service."""
         request_id = self._calls.request_id(await grpc_calls.begin(context, ""))
         try:
-            await self._inference.unload(request.model_name, request_id)
+            await self._inference.unload(request.model_name, request_id, caller(context, self._access))
         except ServerError as error:
             await grpc_calls.abort(context, error, request_id)
+        grpc_calls.tell_id(context, request_id)
         return pb.RepositoryModelUnloadResponse()
 
     async def _stream_answer(
@@ -143,15 +156,12 @@ class InferenceService(rpc.GRPCInferenceServiceServicer):
         try:
             values = convert.to_request(request)
         except InvalidRequestError:
-            with self._calls.counted(rpc_name, request.model_name, version_to_count(request.model_version), request_id):
+            with self._calls.counted(
+                rpc_name, request.model_name, versions.to_count(request.model_version), request_id
+            ):
                 raise
         response = await self._inference.infer(values, rpc_name, request_id, received, deadline)
         return convert.from_response(response, raw=bool(request.raw_input_contents)), response.timings
 
-
-async def _or_abort(context: Context, answer: Callable[[], T]) -> T:
-    """What `answer` returns; the call is ended with the error that it raises."""
-    try:
-        return answer()
-    except ServerError as error:
-        await grpc_calls.abort(context, error, "")
+    async def _answered(self, context: Context, answer: Callable[[str], T]) -> T:
+        return await grpc_calls.answered(context, self._calls, answer)

@@ -23,6 +23,7 @@ from server.serving.jobs import (
     Running,
     RunningTensors,
     TensorJob,
+    Version,
 )
 from server.transport.v2 import describe, parameters, tensors
 from server.transport.v2.describe import HEATMAPS, IMAGE, PIXELS, TARGETS, Tensors
@@ -37,7 +38,7 @@ class Frame(Struct, frozen=True):
     """What a job has beside its tensors. `received` and `deadline` are seconds on the server's clock; `max_items` is the most
     items that the server admits in one request."""
 
-    version: int | None
+    version: Version
     request_id: str
     received: float
     deadline: float | None

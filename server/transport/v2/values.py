@@ -95,6 +95,7 @@ class ModelMetadata(Struct, frozen=True):
     outputs: tuple[TensorMetadata, ...]
     max_batch_size: int
     labels: tuple[str, ...]
+    version_labels: Mapping[str, str]  # what the versions in service are called: the version by its label
 
 
 class IndexEntry(Struct, frozen=True):

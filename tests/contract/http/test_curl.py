@@ -97,7 +97,8 @@ WRONG = {
     "top=1&top=2": "query: top is given 2 times",
     "tpo=3": "query: Object contains unknown field `tpo`",
     "explain=everything": "query: Invalid enum value 'everything' - at `$.explain`",
-    "version=-1": "query: Expected `int` >= 0 - at `$.version`",
+    "version=-1": "version: '-1'; a version is a positive number, or a label of up to 63 letters, digits, `_`, `.`, `-` that begins with a "
+    "letter; leave it out for the default one",
 }
 
 

@@ -7,9 +7,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from server.config import Security
 from server.transport import http
 from server.transport.calls import Calls
 from server.transport.http.application import Application
+from server.transport.security.access import Access
 from server.transport.v2.inference import OpenInference
 from tests.server.gated import HEIGHT, MODEL, WIDTH, Gated, counting, gated_serving, until, until_admitted
 
@@ -34,7 +36,7 @@ async def over_http(gated: Gated) -> AsyncIterator[Port]:
     calls = Calls(gated.bus, gated.serving.known)
     inference = OpenInference(gated.serving, calls, counting(gated.bus), lambda: True)
     probes = http.Probes(no_metrics, lambda: "")
-    app = http.build(gated.serving, inference, calls, probes, gated.clock, 1 << 20)
+    app = http.build(gated.serving, inference, calls, Access(Security()), probes, gated.clock, 1 << 20)
     server, socket = http.HttpServer(app), http.bind("127.0.0.1", 0)
     serving = asyncio.create_task(server.serve([socket]))
     await until(lambda: server.started)

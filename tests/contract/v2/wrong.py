@@ -174,6 +174,10 @@ WRONG: dict[str, tuple[str, Body, str]] = {
         of_targets([1, 1], 0) | {"parameters": {"method": "hirescam"}},
         "parameters: method 'hirescam'; the model explains by: gradcam",
     ),
-    "a version in words": ("line/versions/newest", request(X, OFFSET), "version: 'newest'; it is a positive number"),
-    "version 0": ("line/versions/0", request(X, OFFSET), "version: '0'; it is a positive number"),
+    "a version with a sign": (
+        "line/versions/-newest",
+        request(X, OFFSET),
+        "version: '-newest'; a version is a positive number",
+    ),
+    "version 0": ("line/versions/0", request(X, OFFSET), "version: '0'; a version is a positive number"),
 }

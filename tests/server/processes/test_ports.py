@@ -13,7 +13,7 @@ HOST = "127.0.0.1"
 
 
 @pytest.fixture
-def ports() -> Iterator[tuple[int, int]]:
+def ports() -> Iterator[list[int]]:
     with reserved(HOST, 0, 0) as numbers:
         yield numbers
 
@@ -27,7 +27,7 @@ def refused(port: int) -> bool:
     return True
 
 
-def test_the_processes_of_a_server_listen_on_the_same_port(ports: tuple[int, int]) -> None:
+def test_the_processes_of_a_server_listen_on_the_same_port(ports: list[int]) -> None:
     for port in ports:
         with http.bind(HOST, port, shared=True) as one, http.bind(HOST, port, shared=True) as other:
             one.listen()
@@ -35,7 +35,7 @@ def test_the_processes_of_a_server_listen_on_the_same_port(ports: tuple[int, int
             assert refused(port)
 
 
-def test_a_reserved_port_is_refused_to_others_before_anyone_listens(ports: tuple[int, int]) -> None:
+def test_a_reserved_port_is_refused_to_others_before_anyone_listens(ports: list[int]) -> None:
     assert all(refused(port) for port in ports)
 
 

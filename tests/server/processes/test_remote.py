@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import shutil
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -24,6 +25,7 @@ from server.processes.remote import RemoteStore
 from server.serving.models import ServedClassifier, ServedTensors
 from server.serving.repository import Repository
 from tests.bundles import make_bundle, make_tensor_bundle
+from tests.contract.conftest import falsify_golden
 from tests.server.fakes import GatedEngine, image_batcher
 from tests.server.test_repository import settings
 
@@ -225,3 +227,37 @@ async def test_a_model_that_is_unloaded_and_loaded_again_uses_the_same_memory(tm
             await both.store.load("m")
             await asking(both, image(0))
         assert os.fstat(both.memory).st_size == slab.size_bytes(both.here().manifest, SLOTS)
+
+
+async def test_what_versions_are_called_and_why_a_newer_bundle_was_refused_is_the_same_in_both(tmp_path: Path) -> None:
+    make_bundle(tmp_path / "m/1")
+    make_bundle(tmp_path / "m/2")
+    (tmp_path / "m/versions.toml").write_text("[labels]\nstable = 1\n[shadow]\nversion = 2\nshare = 0.5\n")
+    async with pair(tmp_path) as both:
+        assert (both.store.resolve("m", None).version, both.store.resolve("m", "stable").version) == (1, 1)
+        assert both.store.shadow("m") == both.repository.shadow("m")
+        (tmp_path / "m/versions.toml").write_text("[labels]\nstable = 2\n")
+        shutil.rmtree(tmp_path / "m/1")
+        falsify_golden(make_bundle(tmp_path / "m/1", seed=1))
+        await both.repository.load("m")
+        await both.store.load("m")
+        assert both.store.resolve("m", None).version == 2
+        assert both.store.shadow("m") is None
+        assert [each.reason for each in both.store.statuses()] == [each.reason for each in both.repository.statuses()]
+        assert "golden check" in both.store.status("m", 1).reason
+
+
+async def test_a_model_that_a_serving_process_has_found_answers_it_though_another_has_come(tmp_path: Path) -> None:
+    make_bundle(tmp_path / "m/1", height=SIDE, width=SIDE, seed=1)
+    async with pair(tmp_path) as both:
+        found, owned = both.here(), both.there()
+        with found.users:  # its picture is being decoded
+            shutil.rmtree(tmp_path / "m/1")
+            make_bundle(tmp_path / "m/1", height=SIDE, width=SIDE, seed=2)
+            await both.repository.load("m")
+            await both.store.load("m")
+            late = (await found.batcher.submit(image(9), None)).result.probabilities
+            after = (await both.here().batcher.submit(image(9), None)).result.probabilities
+        assert both.there() is not owned
+        assert not np.allclose(late, after)
+        await owned.users.gone()
