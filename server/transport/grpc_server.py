@@ -52,9 +52,7 @@ def build(
     shared: bool = False,
 ) -> grpc.aio.Server:
     """The server with all its services, not bound to a port yet; `shared` with the other processes of this server."""
-    options: list[tuple[str, int]] = [
-        ("grpc.server.max_pending_requests", 32),
-        ("grpc.server.max_pending_requests_hard_limit", 64),
+    options = [
         ("grpc.max_receive_message_length", max_request_bytes + _ENVELOPE_BYTES),
         ("grpc.max_send_message_length", -1),
         # Two servers on one port by accident would share its connections silently; better the second one fails. (Processes of one
