@@ -30,6 +30,7 @@ from server.evidence import logs
 from server.transport.security.check import check
 
 PREFIX = "SEETHROUGH_"
+_ALL_FORMATS = ",".join(FORMATS).lower()
 # Variables of this prefix that belong to our other programs.
 _FOREIGN = {PREFIX + name for name in ("TARGET", "TLS", "CA", "CERT", "KEY", "TOKEN")}
 
@@ -53,7 +54,7 @@ def main(
     max_inflight_mib: options.MaxInflightMib = 256,
     max_request_mib: options.MaxRequestMib = 32,
     max_image_pixels: options.MaxImagePixels = DEFAULT_MAX_PIXELS,
-    image_formats: options.ImageFormats = ",".join(FORMATS).lower(),
+    image_formats: options.ImageFormats = _ALL_FORMATS,
     decode_seconds: options.DecodeSeconds = 5.0,
     max_connections: options.MaxConnections = 1000,
     max_reading_mib: options.MaxReadingMib = 256,
@@ -141,8 +142,7 @@ def _formats(given: str) -> tuple[str, ...]:
     """The formats of a list with commas, by Pillow's names for them."""
     formats = tuple(name.strip().upper() for name in given.split(","))
     if unknown := [name for name in formats if name not in FORMATS]:
-        known = ", ".join(FORMATS).lower()
-        raise typer.BadParameter(f"{unknown[0].lower()!r} is not one of {known}", param_hint="--image-formats")
+        raise typer.BadParameter(f"{unknown[0].lower()!r} is not one of {_ALL_FORMATS}", param_hint="--image-formats")
     return formats
 
 
