@@ -65,8 +65,8 @@ def verify_classifier(folder: Path) -> Manifest:
 
 def _verify_files(folder: Path, manifest: Manifest | TensorManifest) -> None:
     for name, expected in manifest.files.items():
-        if (folder / name).exists() and not (folder / name).is_file():
-            raise BundleError(f"{folder / name}: is no file")  # a pipe would be read for ever
+        if (folder / name).is_fifo() or (folder / name).is_char_device():
+            raise BundleError(f"{folder / name}: cannot be read: it has no end")
         try:
             found = sha256(folder / name)
         except OSError as error:

@@ -67,3 +67,9 @@ def test_what_is_only_announced_takes_nothing() -> None:
     budget = Budget(1)
     with budget.share(), budget.share() as other:
         other.grow(1)
+
+
+async def test_what_has_come_quickly_buys_no_long_silence() -> None:
+    with Budget(MIB).share() as share, pytest.raises(HttpError) as refused:
+        await body.read(sending(bytes(100_000), ends=False), {}, MIB, share, Patience(0.01, 1))
+    assert refused.value.status == HTTPStatus.REQUEST_TIMEOUT

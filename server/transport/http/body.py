@@ -16,7 +16,7 @@ _LINGER_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a body may take: `seconds`, and another one for each `bytes_per_second` of it that have come."""
+    """How long a body may take: `seconds` without a byte, and altogether another one for each `bytes_per_second` that have come."""
 
     seconds: float = 20.0
     bytes_per_second: int = 16 * 1024
@@ -68,7 +68,7 @@ async def linger(receive: Receive, limit: int) -> None:
 
 
 async def _in_time(receive: Receive, limit: int, share: Share, patience: Patience) -> bytes:
-    """The whole body, each part of which is given so much more time."""
+    """The whole body, whose parts buy time for the next ones."""
     chunks, size, loop = [], 0, asyncio.get_running_loop()
     until = loop.time() + patience.seconds
     try:
@@ -79,7 +79,7 @@ async def _in_time(receive: Receive, limit: int, share: Share, patience: Patienc
                     raise _too_large(limit)
                 share.grow(len(chunk))
                 chunks.append(chunk)
-                timeout.reschedule(until + size / patience.bytes_per_second)
+                timeout.reschedule(min(loop.time() + patience.seconds, until + size / patience.bytes_per_second))
     except TimeoutError:
         raise HttpError(
             HTTPStatus.REQUEST_TIMEOUT,
