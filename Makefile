@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 UV     := $(VENV)/tool/bin/uv
 MODELS ?= models
-LOCKS  := cpu gpu tools dev ecosystem torch
+LOCKS  := cpu gpu tools dev ecosystem torch fuzz
 ECOSYSTEM := build/venvs/ecosystem
 TORCH  := build/venvs/torch
 
@@ -15,7 +15,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check ecosystem test test-slow demo serve bench bench-explain bench-peers bench-gpu stubs lock clean
+.PHONY: help setup check ecosystem test test-slow demo serve bench bench-explain bench-peers bench-gpu fuzz stubs lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -122,12 +122,23 @@ bench-peers: $(READY) build/loadgen $(LARGE) ## our server beside Triton, MLServ
 	-$(MAKE) --keep-going $(PEERS_READY)
 	python -m bench.peers $(NETWORKS) --rounds 5 --out bench/results/peers.md
 
+FUZZ := build/venvs/fuzz
+FUZZ_SECONDS ?= 600
+$(FUZZ)/.ready: requirements/fuzz.txt | $(READY)
+	$(UV) venv --quiet --clear --python $(BIN)/python $(FUZZ)
+	VIRTUAL_ENV=$(CURDIR)/$(FUZZ) $(UV) pip install --quiet --compile-bytecode --require-hashes -r $<
+	touch $@
+
+fuzz: $(FUZZ)/.ready ## damaged pictures and requests, each for FUZZ_SECONDS (600)
+	for target in pictures requests; do $(FUZZ)/bin/python -m tests.fuzz.$$target build/fuzz/$$target -rss_limit_mb=2048 -timeout=20 \
+	  -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=build/fuzz/ || exit 1; done
+
 stubs: $(READY) ## regenerate the protobuf stubs
 	bash proto/generate.sh
 
 lock: $(READY) ## recompute the lock files from pyproject.toml
 	for name in $(LOCKS); do \
-	  case $$name in tools) extras="train export";; dev) extras="cpu train export dev";; *) extras=$$name;; esac; \
+	  case $$name in tools) extras="train export";; dev) extras="cpu train export otel dev";; fuzz) extras="cpu fuzz";; *) extras=$$name;; esac; \
 	  $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-emit-package torch --no-emit-package torchvision \
 	    --custom-compile-command "make lock" $$(printf ' --extra %s' $$extras) pyproject.toml -o requirements/$$name.txt || exit 1; \
