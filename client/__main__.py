@@ -17,7 +17,7 @@ from client.errors import ClassifyError
 from client.overlays import OverlayFolder
 from client.pictures import STDIN, Picture
 from client.report import CsvLines, JsonLines, Lines, Row
-from client.results import Explain, HeatmapFormat, ModelInfo, ModelState, Rank
+from client.results import Explain, HeatmapFormat, ModelInfo, ModelState, Priority, Rank
 from client.security import Tls
 from client.truth import Truth
 from client.work import Answered, Job, classify_all
@@ -69,6 +69,10 @@ TruthTable = Annotated[
 Batch = Annotated[int, typer.Option(help="Pictures in one call; more save overhead.", min=1)]
 Concurrency = Annotated[int, typer.Option(help="Calls at the same time; more keep the server busy.", min=1)]
 
+PriorityOption = Annotated[
+    Priority, typer.Option(help="Urgent requests overtake others in the server's queue; low is for work that can wait.")
+]
+
 
 @cli.command()
 def classify(
@@ -87,6 +91,7 @@ def classify(
     target: connect.Target = DEFAULT_TARGET,
     batch: Batch = 8,
     concurrency: Concurrency = 4,
+    priority: PriorityOption = Priority.NORMAL,
     timeout: connect.Timeout = 30.0,
     tls: connect.TlsFlag = False,
     ca: connect.Ca = None,
@@ -106,7 +111,7 @@ def classify(
         info = _model(client, model, version, secured)
         _refuse_unknown(info, classes or [], method)
         # One version for all of them, also when a higher one comes into service meanwhile.
-        job = Job(model, info.version, top, wanted, batch, concurrency)
+        job = Job(model, info.version, top, wanted, batch, concurrency, priority)
         lines = _lines(info, top, known, json, csv)
         rows: list[Row] = []
         try:

@@ -12,7 +12,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from client import calls, convert
 from client.errors import from_rpc
-from client.results import Classification, Explain, ModelInfo, StreamAnswer
+from client.results import Classification, Explain, ModelInfo, Priority, StreamAnswer
 from client.security import Tls, Token, credentials, options
 from proto import classifier_pb2 as pb
 from proto.classifier_pb2_grpc import ImageClassifierStub
@@ -57,10 +57,13 @@ class AsyncClient:
         top_k: int = 1,
         explain: Explain | None = None,
         request_id: str = "",
+        priority: Priority = Priority.NORMAL,
     ) -> Classification:
         """See Client.classify."""
         along = calls.metadata(self._token, request_id)
-        request = await asyncio.to_thread(convert.to_request, images, model, version, top_k, explain, request_id)
+        request = await asyncio.to_thread(
+            convert.to_request, images, model, version, top_k, explain, request_id, priority
+        )
         return convert.from_response(await self._call(self._classifier.Classify, request, along))
 
     async def classify_stream(

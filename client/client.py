@@ -11,7 +11,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from client import calls, convert
 from client.errors import from_rpc
-from client.results import Classification, Explain, ModelInfo, StreamAnswer
+from client.results import Classification, Explain, ModelInfo, Priority, StreamAnswer
 from client.security import Tls, Token, credentials, options
 from proto import classifier_pb2 as pb
 from proto.classifier_pb2_grpc import ImageClassifierStub
@@ -66,6 +66,7 @@ class Client:
         top_k: int = 1,
         explain: Explain | None = None,
         request_id: str = "",
+        priority: Priority = Priority.NORMAL,
     ) -> Classification:
         """Classifies `images` in one call; `version` is a number, or a label such as "canary", 0 the one that answers by default.
 
@@ -75,7 +76,7 @@ class Client:
         sent.
         """
         along = calls.metadata(self._token, request_id)
-        request = convert.to_request(images, model, version, top_k, explain, request_id)
+        request = convert.to_request(images, model, version, top_k, explain, request_id, priority)
         return convert.from_response(self._call(self._classifier.Classify, request, along))
 
     def classify_stream(

@@ -19,6 +19,7 @@ from client.results import (
     ModelInfo,
     ModelState,
     Prediction,
+    Priority,
     Rank,
     StreamAnswer,
     Timings,
@@ -38,6 +39,7 @@ class Request(NamedTuple):
     top_k: int = 1
     explain: Explain | None = None
     request_id: str = ""
+    priority: Priority = Priority.NORMAL
 
 
 _FORMATS = {
@@ -50,12 +52,24 @@ _STATES = {
     pb.MODEL_STATE_SERVING: ModelState.SERVING,
     pb.MODEL_STATE_REFUSED: ModelState.REFUSED,
     pb.MODEL_STATE_UNLOADED: ModelState.UNLOADED,
+    pb.MODEL_STATE_FAILING: ModelState.FAILING,
+}
+_PRIORITIES = {
+    Priority.HIGH: pb.PRIORITY_HIGH,
+    Priority.NORMAL: pb.PRIORITY_NORMAL,
+    Priority.LOW: pb.PRIORITY_LOW,
 }
 _PNG_MODES = {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}
 
 
 def to_request(
-    images: Iterable[ImageInput], model: str, version: int | str, top_k: int, explain: Explain | None, request_id: str
+    images: Iterable[ImageInput],
+    model: str,
+    version: int | str,
+    top_k: int,
+    explain: Explain | None,
+    request_id: str,
+    priority: Priority = Priority.NORMAL,
 ) -> pb.ClassifyRequest:
     """The request message. Raises OSError for a file that cannot be read, TypeError or ValueError for other inputs."""
     number, label = number_and_label(version)
@@ -67,6 +81,7 @@ def to_request(
         top_k=top_k,
         explain=None if explain is None else _to_explain(explain),
         request_id=request_id,
+        priority=_PRIORITIES[priority],
     )
 
 

@@ -107,6 +107,14 @@ class StreamAnswer:
     error: ClassifyError | None = None
 
 
+class Priority(StrEnum):
+    """How urgent a request is."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
 class ModelState(StrEnum):
     """Where a version of a model stands."""
 
@@ -115,6 +123,7 @@ class ModelState(StrEnum):
     REFUSED = "refused"
     UNLOADED = "unloaded"
     UNKNOWN = "unknown"  # a server newer than this client said something else
+    FAILING = "failing"
 
 
 @dataclass(frozen=True)

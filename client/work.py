@@ -10,7 +10,7 @@ import grpc
 from client.client import Client
 from client.errors import ClassifyError
 from client.pictures import Picture, batches
-from client.results import Explain, ImageResult
+from client.results import Explain, ImageResult, Priority
 
 # Half of what a server reads by default, so that a batch of photographs passes.
 MAX_REQUEST_BYTES = 16 << 20
@@ -29,6 +29,7 @@ class Job:
     explain: Explain | None
     batch: int
     concurrency: int
+    priority: Priority = Priority.NORMAL
 
 
 def classify_all(client: Client, pictures: Sequence[Picture], job: Job) -> Iterator[Answered]:
@@ -66,7 +67,9 @@ def _classify(client: Client, batch: list[Picture], job: Job) -> list[Answered]:
 
 def _call(client: Client, images: list[bytes], job: Job) -> Sequence[ImageResult]:
     try:
-        answer = client.classify(images, job.model, version=job.version, top_k=job.top_k, explain=job.explain)
+        answer = client.classify(
+            images, job.model, version=job.version, top_k=job.top_k, explain=job.explain, priority=job.priority
+        )
     except ClassifyError as error:
         if len(images) > 1 and error.code is grpc.StatusCode.INVALID_ARGUMENT:
             # Not one image got an answer, and the call carries the reason of the first only: ask for the others'.

@@ -8,7 +8,8 @@ Errors. A call fails with one of these codes, each with a message that says what
   NOT_FOUND           no such model, version or label
   RESOURCE_EXHAUSTED  the server is full; details carry google.rpc.RetryInfo
   DEADLINE_EXCEEDED   the caller's deadline passed before the answer was computed
-  UNAVAILABLE         the model is loading, or the server is shutting down
+  UNAVAILABLE         the model is loading, its engine fails again and again, or the server is shutting down
+  UNAUTHENTICATED     the server wants a token, and this is none
   INTERNAL            the engine failed; the message carries the request id to look for in the log
 In a call of several images each image has its own status: a bad one does not take the others' answers away.
 Only when no image at all got an answer does the call itself fail, with the status of the first image.

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from client import AsyncClient, ClassifyError, Client, Explain, HeatmapFormat, ImageInput, ModelState, Rank
+from client import AsyncClient, ClassifyError, Client, Explain, HeatmapFormat, ImageInput, ModelState, Priority, Rank
 from client.convert import to_image
+from proto import classifier_pb2 as pb
 from tests.client.blocking import Connect
 from tests.client.fake import LARGE, LARGE_BYTES, SIDE, SLOW, FakeServer, full, picture
 from tests.client.meter import Meter
@@ -69,6 +70,13 @@ def test_a_request_id_that_no_header_can_carry_is_refused(connect: Connect, serv
     with connect(server[1]) as client, pytest.raises(ValueError, match="a request id is printable ASCII"):
         client.classify([b""], "colours", request_id=request_id)
     assert server[0].requests == []
+
+
+@pytest.mark.parametrize("priority", list(Priority))
+def test_a_request_says_how_urgent_it_is(connect: Connect, server: Server, tmp_path: Path, priority: Priority) -> None:
+    with connect(server[1]) as client:
+        client.classify([picture(tmp_path, "a.png", "#ff0000")], "colours", priority=priority)
+    assert pb.Priority.Name(server[0].requests[-1].priority) == f"PRIORITY_{priority.upper()}"
 
 
 def test_without_a_request_id_the_server_is_left_to_make_one(connect: Connect, server: Server, tmp_path: Path) -> None:

@@ -178,3 +178,33 @@ def test_the_first_run_is_not_measured_and_the_shortest_counts() -> None:
     ticks = iter([0.0, 0.005, 0.010, 0.012, 0.020, 0.023])
 
     assert shortest(IDLE, Probe({}, []), lambda: next(ticks)) == pytest.approx(0.002)
+
+
+@pytest.mark.parametrize("engine", [EngineName.ONNXRUNTIME, EngineName.OPENVINO])
+def test_a_bundle_that_is_cut_short_while_it_is_served_changes_no_answer(tmp_path: Path, engine: EngineName) -> None:
+    folder = make_bundle(tmp_path / "m/1")
+    loaded = load(folder, replace(settings(tmp_path), engine=engine)).engines[0]
+    feeds: dict[str, Array] = {"pixels": np.full((2, 12, 16, 3), 77, np.uint8)}
+    (before,) = (answer.copy() for answer in loaded.run(feeds, ["probabilities"]))
+    for file in folder.iterdir():
+        file.write_bytes(b"")  # a file that is mapped into memory would end the process here
+    np.testing.assert_array_equal(loaded.run(feeds, ["probabilities"])[0], before)
+
+
+def test_engines_beside_each_other_share_nothing(tmp_path: Path) -> None:
+    folder = make_bundle(tmp_path / "m/1")
+    loaded = load(folder, replace(settings(tmp_path), instances=3))
+    assert len({id(engine) for engine in loaded.engines}) == 3
+    feeds: dict[str, Array] = {"pixels": np.full((2, 12, 16, 3), 77, np.uint8)}
+    first, *others = (engine.run(feeds, ["probabilities"])[0] for engine in loaded.engines)
+    for other in others:
+        np.testing.assert_array_equal(first, other)
+
+
+def test_an_engine_is_not_built_anew_from_another_bundle(tmp_path: Path) -> None:
+    folder = make_bundle(tmp_path / "m/1")
+    loaded = load(folder, settings(tmp_path))
+    folder.rename(tmp_path / "old")
+    make_bundle(folder, seed=9)
+    with pytest.raises(BundleError, match="another bundle"):
+        loaded.rebuild()
