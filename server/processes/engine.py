@@ -23,7 +23,7 @@ from server import metrics_pages
 from server.batching.entries import Output
 from server.batching.items import ImageItem, TensorItem
 from server.errors import ServerError
-from server.events import BatchDone, BundleTried, Events, ModelChanged, ModelState, RolesChanged
+from server.events import BatchDone, BundleTried, EngineFault, Events, ModelChanged, ModelState, RolesChanged
 from server.families import Family
 from server.metrics import Metrics
 from server.processes import slab
@@ -227,7 +227,8 @@ async def _serve(start: Start) -> None:
     stop = first_signal()
     events, counted, tally = Events(), Events(), Tally()
     # What is in service is told by the serving processes, each of which takes it over.
-    events.subscribe(BatchDone, counted.emit)
+    for told in (BatchDone, EngineFault):
+        events.subscribe(told, counted.emit)
     events.subscribe(BundleTried, counted.emit)
     events.subscribe(RolesChanged, counted.emit)  # has the refusals of versions.toml, which the others do not hear of
     tally.subscribe(counted)

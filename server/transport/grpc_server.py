@@ -1,5 +1,6 @@
 """The gRPC port: the classifier, the Open Inference Protocol, health and reflection on one server."""
 
+import logging
 from typing import Any
 
 import grpc
@@ -34,6 +35,11 @@ _KEEPALIVE = [
 ]
 
 
+# grpc.aio's own logger, and how a line of it begins that tells, with a traceback, of an answer whose caller had left or run out of time
+# while it was on its way. That is nobody's fault, counted where the call is, and a flood of lines under overload.
+_GRPC_LOG = logging.getLogger("grpc._cython.cygrpc")
+_ANSWERED_TOO_LATE = "ExecuteBatchError raised in core"
+
 # Calls on one connection at a time; what a client wants beyond it waits there.
 _MOST_STREAMS = 1024
 _METADATA_BYTES = 16 * 1024
@@ -52,6 +58,7 @@ def build(
     shared: bool = False,
 ) -> grpc.aio.Server:
     """The server with all its services, not bound to a port yet; `shared` with the other processes of this server."""
+    _GRPC_LOG.addFilter(_is_worth_a_line)
     options = [
         ("grpc.max_receive_message_length", max_request_bytes + _ENVELOPE_BYTES),
         ("grpc.max_send_message_length", -1),
@@ -78,6 +85,10 @@ def build(
     ending: Any = Methods(server, calls, reading, in_place=False)
     reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflected, ending)  # type: ignore[no-untyped-call]
     return server
+
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith(_ANSWERED_TOO_LATE)
 
 
 def _bounded(bounds: Bounds) -> list[tuple[str, int]]:
