@@ -15,7 +15,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check ecosystem test test-slow demo serve bench bench-explain bench-peers bench-gpu fuzz stubs lock clean
+.PHONY: help setup check ecosystem test test-slow demo serve bench bench-explain bench-peers bench-gpu bench-soak fuzz stubs lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,9 +71,13 @@ bench: $(READY) build/loadgen $(LARGE) ## all measurements, about two hours; res
 	python -m bench.latency $(NETWORKS) --out bench/results/latency.md
 	python -m bench.concurrency $(NETWORKS) --out bench/results/concurrency.md
 	python -m bench.explain_load $(NETWORKS) --out bench/results/explain-load.md
+	python -m bench.overload $(NETWORKS) --out bench/results/overload.md
 	python -m bench.jpeg build/bench-models/MobileNetV2/1 --out bench/results/jpeg.md
 	python -m bench.startup build/bench-models/MobileNetV2/1 --out bench/results/startup.md
 	$(MAKE) bench-explain bench-peers
+
+bench-soak: $(READY) build/loadgen ## an hour of steady load: does the server grow?
+	python -m bench.soak models/fashion/1 --out bench/results/soak.md
 
 bench-gpu: $(READY) $(LARGE) ## measurements on an NVIDIA machine
 	python -m bench.gpu $(NETWORKS) --out bench/results/gpu.md

@@ -73,11 +73,14 @@ OURS_AUTO = Peer(
 )
 # Where the front takes longer than the engine, as with a tiny network, one Python process is one core.
 OURS_TWO = Peer("ours-2", "", OWN_ENVIRONMENT, starters.ours(*_FP32, "--processes", "2"), _AS_IT_COMES)
+# Where the engine is the bottleneck, two runs beside each other wait less for a core that something else has.
+OURS_INSTANCES = Peer("ours-instances", "", OWN_ENVIRONMENT, starters.ours(*_FP32, "--instances", "2"), _AS_IT_COMES)
 
 PEERS = (
     OURS,
     OURS_AUTO,
     OURS_TWO,
+    OURS_INSTANCES,
     Peer("plain", "grpcio", OWN_ENVIRONMENT, starters.script("plain"), _grid()),
     Peer("triton", "nvidia-pytriton", _own("triton"), starters.triton, _TRITON),
     Peer("mlserver", "mlserver", _own("mlserver"), starters.mlserver, _MLSERVER, variants={"bytes": BYTE_ELEMENTS}),

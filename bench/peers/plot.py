@@ -16,17 +16,17 @@ from bench.peers.rounds import Measured, Plan
 
 _INK, _GRID = "#333a45", "#e4e7eb"
 _GREY = "#8a8f98"
-_MARKERS = "oohsD^vPX"
+_MARKERS = "oohHsD^vPX"
 # Our servers share a colour, and so are seen as one; grey is what is no product.
 _BLUE, _VERMILION, *_OTHERS = plots.COLOURS
 _LOOKS = dict(
     zip(
         (each.name for each in PEERS),
-        zip((_VERMILION, _VERMILION, _VERMILION, _GREY, _BLUE, *_OTHERS), _MARKERS, strict=True),
+        zip((*4 * (_VERMILION,), _GREY, _BLUE, *_OTHERS), _MARKERS, strict=True),
         strict=True,
     )
 )
-_STYLES = {"ours-auto": "--", "ours-2": ":"}
+_STYLES = {"ours-auto": "--", "ours-2": ":", "ours-instances": "-."}
 
 
 def draw(measured: Measured, peers: Sequence[Peer], plan: Plan, path: Path) -> Path | None:

@@ -128,6 +128,52 @@ def test_the_meter_rises_by_the_timed_calls_alone() -> None:
     assert load.client_cpu_seconds > 0
 
 
+def test_an_open_loop_calls_at_its_rate_whatever_becomes_of_the_calls_before() -> None:
+    held = threading.Event()
+
+    def hold(request: bytes, _: grpc.ServicerContext) -> bytes:
+        if request == b"one":
+            held.wait()
+        return request
+
+    timer = threading.Timer(0.5, held.set)
+    with grpc_server(hold) as target:
+        timer.start()
+        load = loadgen.run(target, Calls(BODIES, METHOD), clients=50, rate=40, seconds=0.2, warm_up_seconds=0)
+    timer.join()
+    assert len(load.latencies) == 8
+    assert load.errors == 0
+    assert load.latencies.max() > 0.2  # the first waited until the end, and the others were sent all the same
+
+
+def test_an_open_loop_with_too_few_clients_says_so() -> None:
+    held = threading.Event()
+
+    def hold(request: bytes, _: grpc.ServicerContext) -> bytes:
+        held.wait()
+        return request
+
+    with grpc_server(hold) as target:
+        with pytest.raises(RuntimeError, match="all 2 clients have a call in flight"):
+            loadgen.run(target, Calls(BODIES, METHOD), clients=2, rate=1000, seconds=1, warm_up_seconds=0)
+        held.set()
+
+
+def test_every_call_carries_its_deadline_and_the_status_of_each_is_kept() -> None:
+    left: list[float] = []
+
+    def late(request: bytes, context: grpc.ServicerContext) -> bytes:
+        left.append(context.time_remaining())
+        if request == b"two":
+            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "full")
+        return request
+
+    with grpc_server(late) as target:
+        load = loadgen.run(target, Calls(BODIES, METHOD), clients=3, seconds=0, warm_up_seconds=0, timeout_ms=5000)
+    assert sorted(load.statuses.tolist()) == [0, 0, 8]
+    assert all(4 < seconds <= 5 for seconds in left)
+
+
 @pytest.mark.parametrize("chunked", [False, True])
 def test_http_bodies_are_answered_over_one_connection_for_each_client(chunked: bool) -> None:
     with http_server(chunked=chunked) as target:

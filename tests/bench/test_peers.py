@@ -174,7 +174,7 @@ def test_a_request_carries_one_picture_whatever_the_way(workload: Workload, talk
 @pytest.mark.parametrize(
     ("arguments", "complaint", "status"),
     [
-        (["--peers", "ours,tensorflow"], "'tensorflow' is none of ours, ours-auto, ours-2, plain", 2),
+        (["--peers", "ours,tensorflow"], "'tensorflow' is none of ours, ours-auto, ours-2, ours-instances, plain", 2),
         (["--clients", "1,many"], "'1,many': give positive numbers", 2),
         (["--clients", "0"], "'0': give positive numbers", 2),
         ([], "manifest.json: cannot be read", 1),
