@@ -27,7 +27,7 @@ CONFIGURATION = Path(__file__).parent / "envoy.yaml"
 CALLERS = 8
 # Longer than Envoy needs to notice: its health checks come every 0.2 s.
 GRACE = ("--grace-seconds", "2")
-RETRIED = (("x-envoy-retry-on", "reset,connect-failure,refused-stream"), ("x-envoy-max-retries", "3"))
+RETRIED = (("repeat", "yes"),)
 
 
 def free_ports(count: int) -> list[int]:

@@ -5,6 +5,7 @@ import math
 import signal
 import subprocess
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -40,7 +41,9 @@ def prometheus(target: str, folder: Path) -> Iterator[str]:
     ]
     with subprocess.Popen([program, *options], stderr=subprocess.PIPE, text=True) as process:
         try:
-            yield listening(process)
+            address = listening(process)
+            until_ready(address)
+            yield address
         finally:
             process.send_signal(signal.SIGTERM)
             process.communicate(timeout=30)
@@ -53,6 +56,19 @@ def listening(process: "subprocess.Popen[str]") -> str:
         if "Listening on" in line and "address=" in line:
             return line.split("address=")[1].split()[0]
     raise AssertionError("Prometheus ended before it listened")
+
+
+def until_ready(address: str) -> None:
+    """Returns when Prometheus has read its data; until then it answers 503."""
+    patience = time.monotonic() + 60
+    while True:
+        try:
+            urllib.request.urlopen(f"http://{address}/-/ready", timeout=5).close()
+        except urllib.error.HTTPError:
+            assert time.monotonic() < patience, "Prometheus is not ready after a minute"
+            time.sleep(0.05)
+        else:
+            return
 
 
 def query(address: str, expression: str) -> dict[str, float]:
