@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Collection
 
 from bundle.errors import BundleError
+from server import memory
 from server.config import Settings
 from server.errors import ModelNotFoundError, UnavailableError
 from server.events import BundleTried, Events, ModelState
@@ -240,9 +241,13 @@ class Repository(Catalogue):
             await model.users.gone()
             await model.batcher.close()
 
+        def forget(done: asyncio.Task[None]) -> None:
+            self._leaving.pop(done, None)
+            asyncio.get_running_loop().run_in_executor(None, memory.give_back)
+
         task = asyncio.create_task(free())
         self._leaving[task] = model
-        task.add_done_callback(lambda done: self._leaving.pop(done, None))
+        task.add_done_callback(forget)
 
     async def _load(self, name: str, version: int, seen: Seen, *, patient: bool) -> Entry:
         """The version in service, or why it is not: refused, or loading for as long as it may not be complete."""
