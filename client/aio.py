@@ -60,7 +60,7 @@ class AsyncClient:
         priority: Priority = Priority.NORMAL,
     ) -> Classification:
         """See Client.classify."""
-        along = calls.metadata(self._token, request_id)
+        along = calls.metadata(self._token, request_id, priority)
         request = await asyncio.to_thread(
             convert.to_request, images, model, version, top_k, explain, request_id, priority
         )

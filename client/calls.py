@@ -9,6 +9,7 @@ from collections.abc import Callable
 import grpc
 
 from client.errors import ClassifyError
+from client.results import Priority
 from client.security import Token, authorization
 
 DEFAULT_TARGET = "127.0.0.1:8001"
@@ -52,11 +53,19 @@ def direct() -> ChannelOptions:
     return _COMMON_OPTIONS
 
 
-def metadata(token: Token, request_id: str = "") -> Metadata:
-    """What travels beside a request: who asks, and for proxies and their logs the id. Raises ValueError for what gRPC cannot carry."""
+def metadata(token: Token, request_id: str = "", priority: Priority = Priority.NORMAL) -> Metadata:
+    """What travels beside a request: who asks, for proxies and their logs the id, and for a full server that it is urgent.
+
+    Raises ValueError for what gRPC cannot carry.
+    """
     if not _METADATA_VALUE.fullmatch(request_id):
         raise ValueError(f"a request id is printable ASCII, not {request_id!r}")
-    return (*authorization(token), *((("x-request-id", request_id),) if request_id else ()))
+    along = [*authorization(token)]
+    if request_id:
+        along.append(("x-request-id", request_id))
+    if priority is Priority.HIGH:
+        along.append(("priority", priority.value))
+    return tuple(along)
 
 
 def seconds_before_retry(

@@ -75,7 +75,7 @@ class Client:
         TypeError or ValueError for an image or a request id (printable ASCII; also sent as `x-request-id`) that cannot be
         sent.
         """
-        along = calls.metadata(self._token, request_id)
+        along = calls.metadata(self._token, request_id, priority)
         request = convert.to_request(images, model, version, top_k, explain, request_id, priority)
         return convert.from_response(self._call(self._classifier.Classify, request, along))
 

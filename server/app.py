@@ -23,7 +23,6 @@ from server.evidence.parts import Parts
 from server.families import Family
 from server.metrics import Metrics
 from server.serving.admission import Admission
-from server.serving.models import ServedModel
 from server.serving.readiness import Readiness
 from server.serving.roles import Shadow
 from server.serving.service import Models, Serving
@@ -55,10 +54,6 @@ class Store(Models, Protocol):
 
     async def close(self) -> None:
         """Finishes what is in work."""
-
-    def served(self) -> Sequence[ServedModel]:
-        """The versions in service."""
-        ...
 
     def is_serving(self, name: str) -> bool:
         """Whether some version of the model is in service."""
@@ -137,6 +132,7 @@ class App:
         service = InferenceService(inference, calls, access, self._streams, clock)
         self._grpc = grpc_server.build(
             *(classifier, service, self._health, calls, access, settings.max_request_bytes, bounds),
+            turn_away=self._serving.turn_away,
             shared=siblings is not None,
         )
         metrics_need = Need.TOKEN if settings.security.metrics_need_token else Need.NOTHING

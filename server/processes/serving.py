@@ -66,6 +66,9 @@ class _Everywhere:
     def statuses(self) -> list[ModelStatus]:
         return self._store.statuses()
 
+    def served(self) -> Sequence[ServedModel]:
+        return self._store.served()
+
     async def load(self, name: str) -> None:
         await self._link.ask("load", name, type(None))
 

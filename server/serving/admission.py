@@ -17,6 +17,8 @@ _LEAST_RETRY_SECONDS = 0.01
 _SHARES = {Priority.HIGH: 1.0, Priority.NORMAL: 0.9, Priority.LOW: 0.5}
 # Of that, what explanations may take, when they are the first to be refused.
 _EXPLAINED_SHARE = 0.75
+# The wait is an estimate, and the answer itself takes time, too: who would come in by a hair is refused.
+_MARGIN = 1.25
 
 
 class Demand(Struct, frozen=True):
@@ -73,6 +75,19 @@ class Admission:
             raise self._full(places, demand)
         return Permit(self, images, size_bytes)
 
+    def turn_away(self, wait_seconds: float, left_seconds: float | None) -> None:
+        """Refuses a request of which nothing is known but its deadline, when any of ordinary priority would be refused.
+
+        Raises OverloadedError and DeadlineError as `admit` does.
+        """
+        if left_seconds is not None:
+            _in_time(wait_seconds, left_seconds)
+        places = self._places[Priority.NORMAL, False]
+        if self._images >= places:
+            raise self._full(
+                places, Demand(1, 0, Priority.NORMAL, explained=False, wait_seconds=wait_seconds, left_seconds=None)
+            )
+
     def add(self, images: int, size_bytes: int) -> None:
         """Counts what a permit brings, or with negative numbers takes away."""
         self._images += images
@@ -91,7 +106,7 @@ class Admission:
 def _in_time(wait: float, left: float) -> None:
     if left <= 0:
         raise DeadlineError("the deadline had passed when the request came")
-    if wait > left:
+    if wait * _MARGIN > left:
         raise OverloadedError(
             f"the deadline is in {left:.3f} s and work of about {wait:.3f} s comes first; try again later or ask another server",
             max(_LEAST_RETRY_SECONDS, wait - left),

@@ -76,6 +76,10 @@ class Models(Protocol):
         """Every version of every model, by name and number."""
         ...
 
+    def served(self) -> Sequence[ServedModel]:
+        """The versions in service."""
+        ...
+
     async def load(self, name: str) -> None:
         """Brings what is on disk into service; raises ModelNotFoundError or UnavailableError."""
 
@@ -112,6 +116,19 @@ class Serving:
     def max_images(self) -> int:
         """The most images, or rows of tensors, that one request may have."""
         return self._admission.max_images
+
+    def turn_away(self, left_seconds: float | None) -> None:
+        """Refuses a request that is not read yet, when none could be answered now; `left_seconds` are those until its deadline.
+
+        A request is not known to be urgent before it is read: ask only for others. It is counted as one image of an unknown model.
+        Raises OverloadedError, DeadlineError.
+        """
+        wait = min([model.batcher.wait_seconds for model in self._models.served()], default=0.0)
+        try:
+            self._admission.turn_away(wait, left_seconds)
+        except ServerError as error:
+            self._events.emit(ImagesFailed("", "", _outcome(error), 1))
+            raise
 
     def models(self) -> list[ModelStatus]:
         """Every version of every model, by name and number."""

@@ -18,12 +18,18 @@ from server.transport.calls import Calls
 from server.transport.grpc_calls import Context
 
 Parse = Callable[[bytes], Any]
+# Raises when there is no room for any request with so many seconds until its deadline, None without one.
+TurnAway = Callable[[float | None], None]
 Method = Callable[[Any, Context], Any]
 
 # A message that takes longer is a slow one. What comes faster is gone again before it can fill the memory.
 _SLOW_SECONDS: Final = 2.0
 _LONGEST_SECONDS: Final = 60.0
 _RETRY_SECONDS = 1.0
+# Methods that bring pictures. Under overload most are turned away, and reading their messages would take longer than all the rest.
+_LARGE = {"Classify", "ModelInfer"}
+# Metadata of callers who may be let in all the same: only the message tells whether they are.
+_URGENT = ("priority", "high")
 
 
 class Unreadable:
@@ -83,11 +89,14 @@ class Reading:
 class Methods:
     """Stands in for a server where generated code registers a service."""
 
-    def __init__(self, server: grpc.aio.Server, calls: Calls, reading: Reading, *, in_place: bool = True) -> None:
+    def __init__(
+        self, server: grpc.aio.Server, calls: Calls, reading: Reading, turn_away: TurnAway, *, in_place: bool = True
+    ) -> None:
         """`in_place`: the streams of the service take an Unreadable among their requests; otherwise it ends them."""
         self._server = server
         self._calls = calls
         self._reading = reading
+        self._turn_away = turn_away
         self._in_place = in_place
 
     def add_generic_rpc_handlers(self, handlers: Iterable[Any]) -> None:
@@ -113,6 +122,8 @@ class Methods:
 
         async def answer(_: object, context: Context) -> Any:
             try:
+                if name in _LARGE:
+                    self._admit_unread(context)
                 request = parse(await self._reading.message(context))
                 if type(request) is Unreadable:
                     raise request.error
@@ -121,6 +132,14 @@ class Methods:
             return await method(request, context)
 
         return answer
+
+    def _admit_unread(self, context: Context) -> None:
+        """Raises ServerError when the call need not be read to be refused."""
+        try:
+            self._turn_away(context.time_remaining())
+        except ServerError:
+            if _URGENT not in (context.invocation_metadata() or ()):
+                raise
 
     def _ending(self, name: str, method: Callable[[AsyncIterator[Any], Context], AsyncIterator[Any]]) -> Method:
         async def readable(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:

@@ -13,7 +13,7 @@ from proto import open_inference_pb2, open_inference_pb2_grpc
 from server.config import Bounds
 from server.transport.calls import Calls
 from server.transport.classifier import ImageClassifier
-from server.transport.grpc_methods import Methods, Reading
+from server.transport.grpc_methods import Methods, Reading, TurnAway
 from server.transport.health import Health
 from server.transport.security.access import Access
 from server.transport.security.certificates import Certificates
@@ -55,9 +55,13 @@ def build(
     max_request_bytes: int,
     bounds: Bounds = _DEFAULT_BOUNDS,
     *,
+    turn_away: TurnAway,
     shared: bool = False,
 ) -> grpc.aio.Server:
-    """The server with all its services, not bound to a port yet; `shared` with the other processes of this server."""
+    """The server with all its services, not bound to a port yet; `shared` with the other processes of this server.
+
+    `turn_away` is asked before a picture is read, and raises when there is no room for any.
+    """
     _GRPC_LOG.addFilter(_is_worth_a_line)
     options = [
         ("grpc.max_receive_message_length", max_request_bytes + _ENVELOPE_BYTES),
@@ -71,7 +75,7 @@ def build(
     interceptors = [TokenInterceptor(access, calls)] if access.needs_tokens else []
     server = grpc.aio.server(interceptors=interceptors, options=options)
     reading = Reading(max(1, bounds.max_reading_bytes // max_request_bytes))
-    methods: Any = Methods(server, calls, reading)  # generated code wants a server
+    methods: Any = Methods(server, calls, reading, turn_away)  # generated code wants a server
     rpc.add_ImageClassifierServicer_to_server(classifier, methods)
     open_inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(inference, methods)
     health_pb2_grpc.add_HealthServicer_to_server(health.servicer, methods)
@@ -82,7 +86,7 @@ def build(
         reflection.SERVICE_NAME,
     ]
     reflected = reflection.aio.ReflectionServicer(names)
-    ending: Any = Methods(server, calls, reading, in_place=False)
+    ending: Any = Methods(server, calls, reading, turn_away, in_place=False)
     reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflected, ending)  # type: ignore[no-untyped-call]
     return server
 

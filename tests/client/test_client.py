@@ -77,6 +77,7 @@ def test_a_request_says_how_urgent_it_is(connect: Connect, server: Server, tmp_p
     with connect(server[1]) as client:
         client.classify([picture(tmp_path, "a.png", "#ff0000")], "colours", priority=priority)
     assert pb.Priority.Name(server[0].requests[-1].priority) == f"PRIORITY_{priority.upper()}"
+    assert (server[0].headers[-1].get("priority") == "high") is (priority is Priority.HIGH)
 
 
 def test_without_a_request_id_the_server_is_left_to_make_one(connect: Connect, server: Server, tmp_path: Path) -> None:

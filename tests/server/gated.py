@@ -60,6 +60,9 @@ class OneModel:
     def statuses(self) -> list[ModelStatus]:
         return [self.status(MODEL, 1)]
 
+    def served(self) -> list[ServedModel]:
+        return [self.model]
+
     async def load(self, name: str) -> None:
         self.status(name, None)
 
@@ -126,7 +129,9 @@ async def channel_to(gated: Gated) -> AsyncIterator[grpc.aio.Channel]:
     access = Access(Security())
     inference_service = InferenceService(inference, calls, access, streams, gated.clock)
     health = Health(gated.bus, lambda _: True, Readiness(lambda: True, ""))
-    server = grpc_server.build(classifier, inference_service, health, calls, access, 1 << 20)
+    server = grpc_server.build(
+        classifier, inference_service, health, calls, access, 1 << 20, turn_away=gated.serving.turn_away
+    )
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:

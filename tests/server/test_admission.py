@@ -98,8 +98,26 @@ def test_who_would_be_answered_too_late_is_refused_at_once() -> None:
 
 
 def test_who_can_be_answered_in_time_comes_in() -> None:
-    with Admission(10, 100).admit(demand(wait=0.5, left=0.5)):
+    with Admission(10, 100).admit(demand(wait=0.4, left=0.5)):
         pass
+
+
+def test_who_would_come_in_by_a_hair_is_refused() -> None:
+    with pytest.raises(OverloadedError):
+        Admission(10, 100).admit(demand(wait=0.41, left=0.5))
+
+
+def test_who_is_not_known_yet_is_turned_away_from_a_full_house() -> None:
+    admission = Admission(10, 100)
+    admission.turn_away(0.0, None)
+    with admission.admit(demand(9, 9)), pytest.raises(OverloadedError):
+        admission.turn_away(0.0, None)
+
+
+@pytest.mark.parametrize(("left", "error"), [(0.5, OverloadedError), (0.0, DeadlineError)])
+def test_who_is_not_known_yet_is_turned_away_when_it_would_be_too_late(left: float, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        Admission(10, 100).turn_away(0.41, left)
 
 
 def test_who_is_too_late_already_is_told_so() -> None:
