@@ -48,7 +48,7 @@ $(ECOSYSTEM)/.ready: requirements/ecosystem.txt | $(READY)
 ecosystem: $(ECOSYSTEM)/.ready ## the clients of Triton and KServe, grpcurl and schemathesis, for the tests
 
 test: $(READY) $(ECOSYSTEM)/.ready ## the tests, in parallel and in random order
-	pytest -n auto
+	pytest -n auto --dist worksteal
 
 # PyTorch, to compare with: an environment of its own. By pip, which takes a build for CPUs where it is pointed at one.
 $(TORCH)/.ready: requirements/torch.txt | $(READY)

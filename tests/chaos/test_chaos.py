@@ -25,7 +25,7 @@ SHED = {"answered", "INTERNAL", "RESOURCE_EXHAUSTED", "UNAVAILABLE", "500", "429
 ENDS = {
     "broken_picture": SHED | {"INVALID_ARGUMENT"},
     "wrong_shape": SHED | {"INVALID_ARGUMENT"},
-    "unknown_model": {"NOT_FOUND"},
+    "unknown_model": {"NOT_FOUND", "RESOURCE_EXHAUSTED"},  # a full server does not read which model it is about
     "broken_http": SHED | {"400"},
     "cancelled": SHED | {"left", "CANCELLED"},
     "impatient": SHED | {"DEADLINE_EXCEEDED", "CANCELLED"},
