@@ -151,9 +151,9 @@ def test_other_failures_of_the_libraries_stay_what_they_are() -> None:
 
 async def test_a_run_that_does_not_end_is_given_up_and_others_go_on() -> None:
     hung, fresh, heard = GatedEngine(), free_engine(), Heard()
-    batcher = image_batcher(hung, clock=ManualClock(), rebuild=Factory(fresh), heard=heard, run_seconds=0.1)
+    batcher = image_batcher(hung, clock=ManualClock(), rebuild=Factory(fresh), heard=heard, run_seconds=0.4)
     async with closing(batcher, hung, fresh):
-        with pytest.raises(InternalError, match=r"within 0\.1 s"):
+        with pytest.raises(InternalError, match=r"within 0\.4 s"):
             await ask(batcher)
         await ask(batcher)
     assert heard.faults == [Fault.HUNG]
@@ -161,7 +161,7 @@ async def test_a_run_that_does_not_end_is_given_up_and_others_go_on() -> None:
 
 async def test_closing_does_not_wait_for_a_run_that_does_not_end() -> None:
     hung = GatedEngine()
-    batcher = image_batcher(hung, clock=ManualClock(), run_seconds=0.1)
+    batcher = image_batcher(hung, clock=ManualClock(), run_seconds=0.4)
     caller = asyncio.ensure_future(ask(batcher))
     await hung.entered()
     await batcher.close()
@@ -208,13 +208,13 @@ async def test_those_who_wait_when_the_engine_is_given_up_are_told_at_once() -> 
 
 async def test_an_idle_engine_is_asked_whether_it_still_answers() -> None:
     engine = free_engine()
-    async with closing(image_batcher(engine, clock=ManualClock(), run_seconds=0.05), engine):
+    async with closing(image_batcher(engine, clock=ManualClock(), run_seconds=0.2), engine):
         await until(lambda: bool(engine.batches))
 
 
 async def test_an_idle_engine_that_hangs_is_found_out_before_a_caller_comes() -> None:
     hung, fresh, heard = GatedEngine(), free_engine(), Heard()
-    batcher = image_batcher(hung, clock=ManualClock(), rebuild=Factory(fresh), heard=heard, run_seconds=0.05)
+    batcher = image_batcher(hung, clock=ManualClock(), rebuild=Factory(fresh), heard=heard, run_seconds=0.2)
     async with closing(batcher, hung, fresh):
         await until(lambda: heard.faults == [Fault.HUNG])
 
