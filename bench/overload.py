@@ -17,6 +17,7 @@ import psutil
 import typer
 
 from bench import loadgen, questions
+from bench.beside import beside
 from bench.errors import give_up
 from bench.loadgen import Load
 from bench.local_engine import EngineOption, PrecisionOption, Setting, ThreadsOption
@@ -96,20 +97,15 @@ def measure(bundle: Path, seconds: float, times: float, setting: Setting) -> Mea
 @contextmanager
 def _watched(subject: Subject) -> Iterator[Memory]:
     """Reads the server's memory for the block."""
-    memory, over = Memory(), threading.Event()
+    memory = Memory()
     process = psutil.Process(subject.server.process.pid)
 
-    def watch() -> None:
+    def watch(over: threading.Event) -> None:
         while not over.wait(0.5):
             memory.samples.append(process.memory_info().rss / 2**20)
 
-    watching = threading.Thread(target=watch)
-    watching.start()
-    try:
+    with beside(watch):
         yield memory
-    finally:
-        over.set()
-        watching.join()
 
 
 def results(measured: list[Measured], times: float, seconds: float) -> Results:

@@ -9,9 +9,8 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -20,9 +19,11 @@ import grpc
 import numpy as np
 import psutil
 import typer
+from numpy.typing import NDArray
 from rich.progress import Progress
 
 from bench import loadgen, plots, questions
+from bench.beside import beside
 from bench.errors import give_up
 from bench.loadgen import Calls
 from bench.local_engine import Setting, load
@@ -112,9 +113,9 @@ def live(bundle: Path, seconds: float, share: float) -> tuple[Life, float]:
             life, rate = Life(), share * best.rate
             end = life.started + seconds
             with (
-                _beside(_watch, server, life),
-                _beside(_redeploy, bundle, models, life),
-                _beside(_disturb, server, name, pixels[0], life),
+                beside(partial(_watch, server, life)),
+                beside(partial(_redeploy, bundle, models, life)),
+                beside(partial(_disturb, server, name, pixels[0], life)),
             ):
                 _load(server, calls, rate, life, end)
     return life, rate
@@ -132,20 +133,7 @@ def _load(server: RunningServer, calls: Calls, rate: float, life: Life, end: flo
             progress.update(task, completed=time.monotonic() - life.started)
 
 
-@contextmanager
-def _beside(function: object, *arguments: object) -> Iterator[None]:
-    """Runs `function(over, *arguments)` in a thread until the block ends."""
-    over = threading.Event()
-    thread = threading.Thread(target=function, args=(over, *arguments))  # type: ignore[arg-type]
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
-def _watch(over: threading.Event, server: RunningServer, life: Life) -> None:
+def _watch(server: RunningServer, life: Life, over: threading.Event) -> None:
     process = psutil.Process(server.process.pid)
     while not over.wait(_SAMPLE_SECONDS):
         rss = process.memory_info().rss / 2**20
@@ -153,7 +141,7 @@ def _watch(over: threading.Event, server: RunningServer, life: Life) -> None:
         life.samples.append(Sample(now, rss, process.num_fds(), process.num_threads()))
 
 
-def _redeploy(over: threading.Event, bundle: Path, models: Path, life: Life) -> None:
+def _redeploy(bundle: Path, models: Path, life: Life, over: threading.Event) -> None:
     for version in itertools.count(2):
         if over.wait(_RELOAD_SECONDS):
             return
@@ -170,13 +158,7 @@ def _deploy(bundle: Path, models: Path, version: int) -> None:
     partial.rename(models / str(version))
 
 
-def _disturb(
-    over: threading.Event,
-    server: RunningServer,
-    name: str,
-    pixels: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]",
-    life: Life,
-) -> None:
+def _disturb(server: RunningServer, name: str, pixels: NDArray[np.uint8], life: Life, over: threading.Event) -> None:
     """Explained pictures as PNG files, and files that are none, some a second."""
     height, width, channels = pixels.shape
     image = pb.Image(pixels=pb.RawPixels(height=height, width=width, channels=channels, data=pixels.tobytes()))

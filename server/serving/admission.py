@@ -76,17 +76,11 @@ class Admission:
         return Permit(self, images, size_bytes)
 
     def turn_away(self, wait_seconds: float, left_seconds: float | None) -> None:
-        """Refuses a request of which nothing is known but its deadline, when any of ordinary priority would be refused.
+        """Refuses a request of which nothing is known but its deadline, when the least of ordinary priority would be refused.
 
         Raises OverloadedError and DeadlineError as `admit` does.
         """
-        if left_seconds is not None:
-            _in_time(wait_seconds, left_seconds)
-        places = self._places[Priority.NORMAL, False]
-        if self._images >= places:
-            raise self._full(
-                places, Demand(1, 0, Priority.NORMAL, explained=False, wait_seconds=wait_seconds, left_seconds=None)
-            )
+        self.admit(Demand(1, 0, Priority.NORMAL, explained=False, wait_seconds=wait_seconds, left_seconds=left_seconds))
 
     def add(self, images: int, size_bytes: int) -> None:
         """Counts what a permit brings, or with negative numbers takes away."""

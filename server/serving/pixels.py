@@ -21,7 +21,9 @@ async def answer(
     job: PixelsJob, model: ServedClassifier, clock: Callable[[], float]
 ) -> tuple[TensorAnswer, ImagesAnswered]:
     """The engine's outputs for all pictures of a job, and what is to be told of them."""
-    outputs = await parts.submitted(model.batcher, _items(job, model), job.deadline, job.priority)
+    outputs = await parts.submitted(
+        model.batcher, cut(_item(job, model), model.batcher.max_batch), job.deadline, job.priority
+    )
     results = [output.result for output in outputs]
     timings = parts.timings(outputs, clock() - job.received)
     arrays: dict[str, Array] = {PROBABILITIES: parts.joined([result.probabilities for result in results])}
@@ -33,11 +35,14 @@ async def answer(
     return TensorAnswer(model.name, model.version, arrays, timings), told
 
 
-def _items(job: PixelsJob, model: ServedClassifier) -> Iterator[ImageItem]:
-    """Parts of the job that fit into a batch. Raises InvalidRequestError for a method that the model does not have."""
-    rows, most = len(job.pixels), model.batcher.max_batch
-    targets = np.empty((rows, 0), np.int64) if job.targets is None else job.targets
-    method = explain.method_code(job.method, model.manifest.explanations)
-    for start in range(0, rows, most):
+def cut(item: ImageItem, most: int) -> Iterator[ImageItem]:
+    """The images in parts that fit into a batch of `most`, as views."""
+    for start in range(0, item.rows, most):
         part = slice(start, start + most)
-        yield ImageItem(job.pixels[part], targets[part], method)
+        yield ImageItem(item.pixels[part], item.targets[part], item.method)
+
+
+def _item(job: PixelsJob, model: ServedClassifier) -> ImageItem:
+    """All of the job. Raises InvalidRequestError for a method that the model does not have."""
+    targets = np.empty((len(job.pixels), 0), np.int64) if job.targets is None else job.targets
+    return ImageItem(job.pixels, targets, explain.method_code(job.method, model.manifest.explanations))

@@ -8,7 +8,7 @@ can be judged. Nothing is looked at while no model has a shadow.
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
 import numpy as np
@@ -26,6 +26,7 @@ from server.serving import parts
 from server.serving.jobs import Version
 from server.serving.models import ServedClassifier, ServedModel, ServedTensors
 from server.serving.observers import Observed, Observer
+from server.serving.pixels import cut
 from server.serving.roles import Shadow
 from server.serving.workers import Workers
 
@@ -159,7 +160,8 @@ class Shadows:
         with target.users:
             pixels = await self._pixels(sample)
             item = ImageItem(pixels, np.empty((len(pixels), 0), np.int64), 0)
-            outputs = await parts.submitted(target.batcher, _cut(item, target), None, Priority.LOW)
+            items = cut(item, target.batcher.max_batch)
+            outputs = await parts.submitted(target.batcher, items, None, Priority.LOW)
         results = [each.result for each in outputs]
         found = np.concatenate([result.probabilities for result in results])
         found = aligned(found, target.manifest.labels, of.manifest.labels)
@@ -203,14 +205,6 @@ def _pictures(seen: Observed, target: ServedClassifier) -> Pixels | bytes:
     if len(seen.pixels) == 1:
         return seen.pixels
     return seen.pixels[:_MOST_IMAGES].copy()  # not a view on a message of many more
-
-
-def _cut(item: ImageItem, target: ServedClassifier) -> Iterator[ImageItem]:
-    """The images in parts that fit into one run."""
-    most = target.batcher.max_batch
-    for start in range(0, item.rows, most):
-        part = slice(start, start + most)
-        yield ImageItem(item.pixels[part], item.targets[part], item.method)
 
 
 def aligned(probabilities: NDArray[np.float32], labels: Sequence[str], wanted: Sequence[str]) -> NDArray[np.float32]:
