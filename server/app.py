@@ -11,6 +11,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 import uvloop
@@ -35,6 +36,7 @@ from server.transport.calls import Calls
 from server.transport.classifier import ImageClassifier
 from server.transport.grpc_streams import Streams
 from server.transport.health import Health
+from server.transport.outbox import Outbox
 from server.transport.security.access import Access, Need
 from server.transport.security.certificates import Certificates
 from server.transport.v2.grpc_service import InferenceService
@@ -124,7 +126,8 @@ class App:
         self._shadows = Shadows(self.store, events, observers, self._workers, clock)
         self._serving = Serving(models, admission, self._workers, events, clock, observers)
         calls = Calls(events, self._serving.known, self._evidence.following)
-        self._streams = Streams()
+        outbox = Outbox(partial(admission.add, 0))
+        self._streams = Streams(outbox)
         access = Access(settings.security)
         self._certificates = Certificates(settings.security, events) if settings.security.tls_cert else None
         classifier = ImageClassifier(self._serving, calls, self._streams, clock)
@@ -132,6 +135,7 @@ class App:
         service = InferenceService(inference, calls, access, self._streams, clock)
         self._grpc = grpc_server.build(
             *(classifier, service, self._health, calls, access, settings.max_request_bytes, bounds),
+            outbox=outbox,
             turn_away=self._serving.turn_away,
             shared=siblings is not None,
         )

@@ -1,7 +1,7 @@
 """How much may be in the house at once, and for whom the last places are kept.
 
-A permit is taken before anything is decoded and given back when the answer is ready, so memory is bounded by what was
-admitted. There is no second queue behind it: who finds the house full is told so at once and may come again. So is who would
+A permit is taken before anything is decoded and given back when the answer is ready, and what waits to be sent is counted too: memory is
+bounded by what was admitted. There is no second queue behind it: who finds the house full is told so at once and may come again. So is who would
 certainly be answered too late: computing that answer would only make others late as well.
 """
 
@@ -64,8 +64,8 @@ class Admission:
         images, size_bytes = demand.images, demand.size_bytes
         if images > self.max_images or size_bytes > self._max_bytes:
             raise InvalidRequestError(
-                f"images: {images} images of {size_bytes:,} bytes together; the server takes at most {self.max_images} "
-                f"images and {self._max_bytes:,} bytes in one request; split it"
+                f"images: {images} images of {size_bytes:,} bytes together, with the heatmaps that they ask for; the server takes "
+                f"at most {self.max_images} images and {self._max_bytes:,} bytes in one request; split it"
             )
         if demand.left_seconds is not None:
             _in_time(demand.wait_seconds, demand.left_seconds)
@@ -83,7 +83,7 @@ class Admission:
         self.admit(Demand(1, 0, Priority.NORMAL, explained=False, wait_seconds=wait_seconds, left_seconds=left_seconds))
 
     def add(self, images: int, size_bytes: int) -> None:
-        """Counts what a permit brings, or with negative numbers takes away."""
+        """Counts what a permit brings, or an answer that waits to be sent; with negative numbers, what is gone."""
         self._images += images
         self._bytes += size_bytes
 

@@ -8,10 +8,12 @@ from bundle.preprocess import Sample, View
 from server.batching.items import ImageResult
 from server.errors import InvalidImageError
 from server.serving import explain
-from server.serving.jobs import ClassifyJob, Prediction, Question, RawImage
+from server.serving.jobs import ClassifyJob, HeatmapFormat, Prediction, Question, RawImage
 from server.serving.models import ServedClassifier
 
 _NO_TARGETS = np.empty((1, 0), np.int64)
+# What a drawn heatmap counts for: about what a photograph at the renderer's largest size has as a PNG.
+_DRAWN_BYTES = 1 << 20
 
 
 class Task(Struct, frozen=True):
@@ -22,6 +24,15 @@ class Task(Struct, frozen=True):
     question: Question
     targets: NDArray[np.int64]  # [1, M], as the graph takes them: -1-r is the class ranked r-th
     method: int  # as the graph takes it: an index into the manifest's explanations
+
+    @property
+    def size_bytes(self) -> int:
+        """What it counts for in admission: the image, and the heatmaps that are asked for."""
+        explain, size = self.question.explain, self.question.image.size_bytes
+        if explain is None:
+            return size
+        drawn = 0 if explain.format is HeatmapFormat.GRID else _DRAWN_BYTES
+        return size + self.targets.size * (self.model.heatmap_bytes + drawn)
 
 
 def task(job: ClassifyJob, model: ServedClassifier, question: Question) -> Task:

@@ -105,6 +105,11 @@ class ServedClassifier(_Served):
     batcher: Queue[ImageItem, ImageResult]
 
     @cached_property
+    def heatmap_bytes(self) -> int:
+        """Size of one heatmap, float32, as the graph computes it."""
+        return 4 * self.manifest.feature_map.height * self.manifest.feature_map.width
+
+    @cached_property
     def running(self) -> Running:
         """What is told of it."""
         manifest = self.manifest

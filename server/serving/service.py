@@ -157,7 +157,7 @@ class Serving:
         if not job.questions:
             raise InvalidRequestError("images: the request has none; send at least one")
         tasks = [images.task(job, model, question) for question in job.questions]
-        size_bytes = sum([question.image.size_bytes for question in job.questions])
+        size_bytes = sum([task.size_bytes for task in tasks])
         try:
             explained = any(task.targets.size for task in tasks)
             with model.users, self._admission.admit(self._demand(job, model, len(tasks), size_bytes, explained)):
@@ -175,7 +175,8 @@ class Serving:
         model = self._models.resolve(job.model, job.version)
         if isinstance(model, ServedTensors):
             raise InvalidRequestError(_NO_IMAGES.format(job.model))
-        with self._together(job, model, len(job.pixels), job.pixels.nbytes):
+        targets = 0 if job.targets is None else job.targets.size
+        with self._together(job, model, len(job.pixels), job.pixels.nbytes + targets * model.heatmap_bytes):
             answer, told = await pixels.answer(job, model, self._clock)
         self._events.emit(told)
         if self._observers:

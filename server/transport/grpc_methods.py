@@ -16,8 +16,10 @@ from server.errors import InvalidRequestError, OverloadedError, ServerError
 from server.transport import grpc_calls
 from server.transport.calls import Calls
 from server.transport.grpc_calls import Context
+from server.transport.outbox import Outbox
 
 Parse = Callable[[bytes], Any]
+Write = Callable[[Any], bytes]
 # Raises when there is no room for any request with so many seconds until its deadline, None without one.
 TurnAway = Callable[[float | None], None]
 Method = Callable[[Any, Context], Any]
@@ -90,12 +92,20 @@ class Methods:
     """Stands in for a server where generated code registers a service."""
 
     def __init__(
-        self, server: grpc.aio.Server, calls: Calls, reading: Reading, turn_away: TurnAway, *, in_place: bool = True
+        self,
+        server: grpc.aio.Server,
+        calls: Calls,
+        reading: Reading,
+        outbox: Outbox,
+        turn_away: TurnAway,
+        *,
+        in_place: bool = True,
     ) -> None:
         """`in_place`: the streams of the service take an Unreadable among their requests; otherwise it ends them."""
         self._server = server
         self._calls = calls
         self._reading = reading
+        self._outbox = outbox
         self._turn_away = turn_away
         self._in_place = in_place
 
@@ -115,7 +125,8 @@ class Methods:
             return grpc.stream_stream_rpc_method_handler(self._ending(name, handler.stream_stream), parse, write)
         if handler.response_streaming:
             return grpc.stream_stream_rpc_method_handler(self._single(name, parse, handler.unary_stream), None, write)
-        return grpc.stream_unary_rpc_method_handler(self._single(name, parse, handler.unary_unary), None, write)
+        single = self._single(name, parse, handler.unary_unary)
+        return grpc.stream_unary_rpc_method_handler(self._written(single, write))
 
     def _single(self, name: str, parse: Parse, method: Callable[[Any, Context], Awaitable[Any]]) -> Method:
         """A method with one request, whose answers, if it has several, it writes itself."""
@@ -130,6 +141,18 @@ class Methods:
             except ServerError as error:
                 await self._refuse(name, context, error)
             return await method(request, context)
+
+        return answer
+
+    def _written(self, method: Method, write: Write) -> Method:
+        """The method with its answer as bytes, which are counted until they are sent."""
+
+        async def answer(requests: object, context: Context) -> bytes:
+            data = write(await method(requests, context))
+            call = asyncio.current_task()
+            assert call is not None, "called by a task"  # noqa: S101  for the type checker
+            self._outbox.put(call, len(data))
+            return data
 
         return answer
 

@@ -15,6 +15,7 @@ from server.transport.calls import Calls
 from server.transport.classifier import ImageClassifier
 from server.transport.grpc_methods import Methods, Reading, TurnAway
 from server.transport.health import Health
+from server.transport.outbox import Outbox
 from server.transport.security.access import Access
 from server.transport.security.certificates import Certificates
 from server.transport.security.grpc_guard import TokenInterceptor, credentials
@@ -55,6 +56,7 @@ def build(
     max_request_bytes: int,
     bounds: Bounds = _DEFAULT_BOUNDS,
     *,
+    outbox: Outbox,
     turn_away: TurnAway,
     shared: bool = False,
 ) -> grpc.aio.Server:
@@ -75,7 +77,7 @@ def build(
     interceptors = [TokenInterceptor(access, calls)] if access.needs_tokens else []
     server = grpc.aio.server(interceptors=interceptors, options=options)
     reading = Reading(max(1, bounds.max_reading_bytes // max_request_bytes))
-    methods: Any = Methods(server, calls, reading, turn_away)  # generated code wants a server
+    methods: Any = Methods(server, calls, reading, outbox, turn_away)  # generated code wants a server
     rpc.add_ImageClassifierServicer_to_server(classifier, methods)
     open_inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(inference, methods)
     health_pb2_grpc.add_HealthServicer_to_server(health.servicer, methods)
@@ -86,7 +88,7 @@ def build(
         reflection.SERVICE_NAME,
     ]
     reflected = reflection.aio.ReflectionServicer(names)
-    ending: Any = Methods(server, calls, reading, turn_away, in_place=False)
+    ending: Any = Methods(server, calls, reading, outbox, turn_away, in_place=False)
     reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflected, ending)  # type: ignore[no-untyped-call]
     return server
 

@@ -1,16 +1,19 @@
-"""Clients that send a large request and never its last byte, over HTTP and over gRPC: no library does so.
+"""Clients that send a large request and never its last byte, or that never read: no library does so.
 
 HTTP/2 as in RFC 9113, headers as literals without an index (RFC 7541, section 6.2.2).
 """
 
 import asyncio
+import itertools
 import struct
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 
 SIZE = 30 << 20
 PIECE = 16_000
 _DATA, _HEADERS, _RESET, _SETTINGS, _GO_AWAY, _WINDOW_UPDATE = 0, 1, 3, 4, 7, 8
-_ACK, _END_HEADERS, _INITIAL_WINDOW_SIZE = 1, 4, 4
+_ACK, _END_STREAM, _END_HEADERS, _INITIAL_WINDOW_SIZE = 1, 1, 4, 4
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _STREAM = 1
 _METHOD = b"/seethrough.v1.ImageClassifier/Classify"
 _HEADER_FIELDS = {
@@ -55,9 +58,8 @@ class OverGrpc:
         host, port = address.split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         reading = asyncio.ensure_future(self._read(reader, writer))
-        fields = b"".join(b"\0" + _string(name) + _string(value) for name, value in _HEADER_FIELDS.items())
-        writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(_SETTINGS, 0, 0, b""))
-        writer.write(_frame(_HEADERS, _END_HEADERS, _STREAM, fields))
+        writer.write(_PREFACE + _frame(_SETTINGS, 0, 0, b""))
+        writer.write(_frame(_HEADERS, _END_HEADERS, _STREAM, _fields()))
         try:
             await self._send(writer)
         finally:
@@ -98,6 +100,42 @@ class OverGrpc:
             writer.write(_frame(_SETTINGS, _ACK, 0, b""))
         elif kind in (_HEADERS, _RESET, _GO_AWAY):
             self.ended = True
+
+
+async def without_reading(address: str, message: bytes) -> AsyncGenerator[bool, None]:
+    """Makes calls on one connection, one after the other, and has no room for any of the answers; yields for each whether it was refused.
+
+    `message` must fit into what a stream may send without being asked, 64 KiB.
+    """
+    host, port = address.split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    no_room = struct.pack(">HL", _INITIAL_WINDOW_SIZE, 0)
+    writer.write(_PREFACE + _frame(_SETTINGS, 0, 0, no_room))
+    sent = struct.pack(">BL", 0, len(message)) + message
+    pieces = [sent[start : start + PIECE] for start in range(0, len(sent), PIECE)]
+    try:
+        for stream in itertools.count(_STREAM, 2):
+            writer.write(_frame(_HEADERS, _END_HEADERS, stream, _fields()))
+            for piece in pieces:
+                writer.write(_frame(_DATA, _END_STREAM if piece is pieces[-1] else 0, stream, piece))
+            yield await _is_over(stream, reader, writer)
+    finally:
+        writer.close()
+
+
+async def _is_over(stream: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    """Whether the head of the answer on `stream` is its end too: an error."""
+    while True:
+        head = await reader.readexactly(9)
+        await reader.readexactly(int.from_bytes(head[:3], "big"))
+        if head[3] == _SETTINGS and not head[4] & _ACK:
+            writer.write(_frame(_SETTINGS, _ACK, 0, b""))
+        if head[3] == _HEADERS and int.from_bytes(head[5:], "big") == stream:
+            return bool(head[4] & _END_STREAM)
+
+
+def _fields() -> bytes:
+    return b"".join(b"\0" + _string(name) + _string(value) for name, value in _HEADER_FIELDS.items())
 
 
 def _frame(kind: int, flags: int, stream: int, body: bytes) -> bytes:

@@ -154,7 +154,7 @@ INVALID_REQUESTS = {
     ),
     "more images than the server admits": (
         pb.ClassifyRequest(model="shapes", images=[GOOD] * 513),
-        "513 images of 295,488 bytes together; the server takes at most 512 images",
+        "513 images of 295,488 bytes together, with the heatmaps that they ask for; the server takes at most 512 images",
     ),
 }
 

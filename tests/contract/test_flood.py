@@ -1,22 +1,29 @@
-"""Floods of large requests that never end: memory stays within what the settings say, and others are answered meanwhile."""
+"""Floods of large requests that never end and of answers that nobody reads: memory stays within what the settings say, and others are
+answered meanwhile."""
 
 import asyncio
+import io
 from collections.abc import Iterator
+from contextlib import aclosing
 from pathlib import Path
 
 import grpc
+import numpy as np
 import psutil
 import pytest
+from PIL import Image
 
 from bench.server_process import RunningServer, serving
+from proto import classifier_pb2 as pb
 from tests.bundles import make_bundle
-from tests.contract.flooding import OverGrpc, over_http
+from tests.contract.flooding import OverGrpc, over_http, without_reading
 
 pytestmark = pytest.mark.slow
 MIB = 1 << 20
 READING, REQUEST, CONNECTIONS = 64, 32, 60
 SIZE_MIB = 30
 SLOW = READING // REQUEST
+UNREAD = 16
 
 
 @pytest.fixture
@@ -63,3 +70,36 @@ async def test_over_grpc_only_so_many_may_be_slow(server: RunningServer) -> None
     sent = sum(sender.sent for sender in senders) / MIB
     assert resident_mib(server) - before < 1.5 * sent + 2 * CONNECTIONS
     assert sent < CONNECTIONS * SIZE_MIB
+
+
+async def test_answers_that_nobody_reads_fill_their_room_and_not_the_memory(tmp_path: Path) -> None:
+    make_bundle(tmp_path / "shapes/1")
+    request = pb.ClassifyRequest(model="shapes", images=[pb.Image(encoded=_noise())])
+    request.explain.format = pb.HEATMAP_FORMAT_OVERLAY_PNG
+    message = request.SerializeToString()
+    with serving(tmp_path, "--max-inflight-mib", str(UNREAD)) as server:
+        async with aclosing(without_reading(server.grpc, message)) as calls:
+            made = 0
+            while not await anext(calls):
+                made += 1
+            assert UNREAD / 2 < made < 2 * UNREAD
+            assert await classified(server, message) is grpc.StatusCode.RESOURCE_EXHAUSTED
+        while await classified(server, message) is not grpc.StatusCode.OK:
+            pass  # until the server has noticed that the connection is closed
+
+
+async def classified(server: RunningServer, message: bytes) -> grpc.StatusCode:
+    """How it ends when somebody else asks."""
+    async with grpc.aio.insecure_channel(server.grpc) as channel:
+        method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
+        method = channel.unary_unary("/seethrough.v1.ImageClassifier/Classify")
+        call = method(message, timeout=30)
+        return await call.code()
+
+
+def _noise() -> bytes:
+    """A JPEG file of less than 64 KiB, whose overlay is a PNG file of about a megabyte."""
+    file = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 255, (1000, 1000, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(file, "JPEG", quality=3)
+    return file.getvalue()

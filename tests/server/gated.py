@@ -28,6 +28,7 @@ from server.transport.calls import Calls
 from server.transport.classifier import ImageClassifier
 from server.transport.grpc_streams import Streams
 from server.transport.health import Health
+from server.transport.outbox import Outbox
 from server.transport.security.access import Access
 from server.transport.v2.grpc_service import InferenceService
 from server.transport.v2.inference import OpenInference
@@ -123,14 +124,17 @@ def metered() -> tuple[Events, Metrics]:
 @asynccontextmanager
 async def channel_to(gated: Gated) -> AsyncIterator[grpc.aio.Channel]:
     """A channel to the real gRPC server over `gated`, through a socket on this machine."""
-    calls, streams = Calls(gated.bus, gated.serving.known), Streams()
+    calls, outbox = Calls(gated.bus, gated.serving.known), Outbox(lambda _: None)
+    streams = Streams(outbox)
     classifier = ImageClassifier(gated.serving, calls, streams, gated.clock)
     inference = OpenInference(gated.serving, calls, counting(gated.bus), lambda: True)
     access = Access(Security())
     inference_service = InferenceService(inference, calls, access, streams, gated.clock)
     health = Health(gated.bus, lambda _: True, Readiness(lambda: True, ""))
     server = grpc_server.build(
-        classifier, inference_service, health, calls, access, 1 << 20, turn_away=gated.serving.turn_away
+        *(classifier, inference_service, health, calls, access, 1 << 20),
+        outbox=outbox,
+        turn_away=gated.serving.turn_away,
     )
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
