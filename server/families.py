@@ -43,6 +43,9 @@ GAUGES: dict[str, Callable[[float, float], float]] = {
     "seethrough_roles_refused": max,
     # They read the same file, some sooner than others.
     "seethrough_certificate_expiry_timestamp_seconds": min,
+    # The same devices, seen by all.
+    "seethrough_gpu_memory_used_bytes": max,
+    "seethrough_gpu_memory_total_bytes": max,
     # What they take from the machine. Memory that they share (libraries, weights mapped from a file) is counted in each.
     "process_resident_memory_bytes": float.__add__,
     "process_virtual_memory_bytes": float.__add__,

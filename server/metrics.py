@@ -4,8 +4,9 @@ What happens often is counted by `server.tally` and read here when the page is a
 happens seldom, a change of a model's state, is counted here. Units are in the names.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
+from typing import get_args
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -16,10 +17,11 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
-from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from server.batching.lane import Fault
 from server.events import (
     STAGES,
     BundleTried,
@@ -28,8 +30,10 @@ from server.events import (
     Events,
     ModelChanged,
     ModelState,
+    Outcome,
     RolesChanged,
 )
+from server.gpu_memory import gpu_memory
 from server.tally import Histogram, Tally
 
 _MODEL = ("model", "version")
@@ -40,9 +44,11 @@ class Metrics:
 
     def __init__(self, tally: Tally, events: Events) -> None:
         self._registry = registry = CollectorRegistry()
+        self._runs_on: dict[tuple[str, str], tuple[str, ...]] = {}  # the labels of _info for each version in service
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         registry.register(_Tallied(tally))
+        registry.register(_Gpus(lambda: any(runs_on[-1] == "cuda" for runs_on in self._runs_on.values())))
         self._queue = Gauge("seethrough_queue_images", "Images waiting for the engine now.", _MODEL, registry=registry)
         self._inflight = Gauge("seethrough_inflight_images", "Images admitted and not answered yet.", registry=registry)
         self._info = Gauge(
@@ -57,7 +63,6 @@ class Metrics:
             (*_MODEL, "state"),
             registry=registry,
         )
-        self._runs_on: dict[tuple[str, str], tuple[str, ...]] = {}  # the labels of _info for each version in service
         self._faults = Counter(
             "seethrough_engine_faults",
             "Engines that failed: a run raised, hung or had too little memory, or an engine could not be built anew.",
@@ -65,6 +70,8 @@ class Metrics:
             registry=registry,
         )
         self._loads = Counter("seethrough_loads", "Bundles loaded, by outcome.", ("outcome",), registry=registry)
+        for outcome in ("serving", "refused"):
+            self._loads.labels(outcome)
         events.subscribe(BundleTried, lambda event: self._loads.labels(event.outcome).inc())
         events.subscribe(RolesChanged, _Roles(registry).changed)
         self._expiry = Gauge(
@@ -89,6 +96,7 @@ class Metrics:
 
     def _read_gauges(self, inflight: int, queued: Iterable[tuple[str, str, int]]) -> None:
         self._inflight.set(inflight)
+        self._queue.clear()  # of versions that are gone
         for model, version, images in queued:
             self._queue.labels(model, version).set(images)
 
@@ -102,6 +110,8 @@ class Metrics:
             now = (event.model, event.version, event.engine, event.precision, event.device)
             self._runs_on[event.model, event.version] = now
             self._info.labels(*now).set(1)
+            for fault in Fault:  # from 0 on, so that the first one is an increase
+                self._faults.labels(event.model, event.version, fault)
 
 
 class _Roles:
@@ -125,6 +135,24 @@ class _Roles:
             self._label.labels(*each).set(1)
         self._known[event.model] = now
         self._refused.labels(event.model).set(bool(event.refusal))
+
+
+class _Gpus(Collector):
+    """The memory of the GPUs, while a model runs on one."""
+
+    def __init__(self, is_used: Callable[[], bool]) -> None:
+        self._is_used = is_used
+
+    def collect(self) -> Iterator[Metric]:
+        """Called by the registry, when the page is asked for."""
+        used = GaugeMetricFamily(
+            "seethrough_gpu_memory_used_bytes", "Memory of the device that is taken, by whomever.", labels=("gpu",)
+        )
+        total = GaugeMetricFamily("seethrough_gpu_memory_total_bytes", "Memory of the device.", labels=("gpu",))
+        for memory in gpu_memory() if self._is_used() else ():
+            used.add_metric((str(memory.gpu),), memory.used_bytes)
+            total.add_metric((str(memory.gpu),), memory.total_bytes)
+        yield from (used, total)
 
 
 class _Tallied(Collector):
@@ -157,8 +185,8 @@ class _Tallied(Collector):
             model = (of.model, of.version)
             for (rpc, code), count in of.calls.items():
                 requests.add_metric((*model, rpc, code), count)
-            for outcome, count in of.images.items():
-                images.add_metric((*model, outcome), count)
+            for outcome in get_args(Outcome):  # also what has not happened yet, so that the first time is an increase
+                images.add_metric((*model, outcome), of.images[outcome])
             for label, count in of.labels.items():
                 predictions.add_metric((*model, label), count)
             for stage, histogram in zip(STAGES, of.stages, strict=True):

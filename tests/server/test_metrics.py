@@ -82,3 +82,20 @@ def test_a_version_in_service_whose_newer_bundle_was_refused_is_in_both_states()
     lines = page(metrics)
     assert 'seethrough_model_state{model="cats",state="serving",version="1"} 1.0' in lines
     assert 'seethrough_model_state{model="cats",state="refused",version="1"} 1.0' in lines
+
+
+def test_what_has_not_happened_yet_is_0_so_that_the_first_time_is_an_increase() -> None:
+    events, metrics = metered()
+    events.emit(ModelChanged("cats", "1", ModelState.SERVING, "", "onnxruntime", "fp32", "cpu"))
+    events.emit(ImagesFailed("cats", "1", "invalid", 1))
+    lines = page(metrics)
+    assert 'seethrough_engine_faults_total{fault="hung",model="cats",version="1"} 0.0' in lines
+    assert 'seethrough_images_total{model="cats",outcome="shed",version="1"} 0.0' in lines
+    assert 'seethrough_loads_total{outcome="refused"} 0.0' in lines
+
+
+def test_nothing_waits_for_a_version_that_is_gone() -> None:
+    metrics = metered()[1]
+    page(metrics)
+    text, _ = metrics.page(inflight=0, queued=[])
+    assert "seethrough_queue_images{" not in text.decode()

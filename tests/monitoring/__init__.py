@@ -1,0 +1,1 @@
+"""Rules, alerts and dashboard, alone and with a real Prometheus."""
