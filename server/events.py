@@ -115,6 +115,13 @@ class ModelChanged(Struct, frozen=True):
     device: str = ""
 
 
+class ModelForgotten(Struct, frozen=True):
+    """A version went so long ago that nothing is told of it any more."""
+
+    model: str
+    version: str
+
+
 class BundleTried(Struct, frozen=True):
     """A bundle was brought into service, or was refused."""
 

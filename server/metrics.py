@@ -29,6 +29,7 @@ from server.events import (
     EngineFault,
     Events,
     ModelChanged,
+    ModelForgotten,
     ModelState,
     Outcome,
     RolesChanged,
@@ -82,6 +83,7 @@ class Metrics:
         )
         events.subscribe(CertificateRead, lambda event: self._expiry.labels(event.file).set(event.expires))
         events.subscribe(ModelChanged, self._changed)
+        events.subscribe(ModelForgotten, self._forgotten)
         events.subscribe(EngineFault, lambda event: self._faults.labels(event.model, event.version, event.fault).inc())
 
     def page(self, inflight: int, queued: Iterable[tuple[str, str, int]]) -> tuple[bytes, str]:
@@ -112,6 +114,10 @@ class Metrics:
             self._info.labels(*now).set(1)
             for fault in Fault:  # from 0 on, so that the first one is an increase
                 self._faults.labels(event.model, event.version, fault)
+
+    def _forgotten(self, event: ModelForgotten) -> None:
+        for family in (self._state, self._faults):
+            family.remove_by_labels({"model": event.model, "version": event.version})
 
 
 class _Roles:

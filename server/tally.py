@@ -18,6 +18,7 @@ from server.events import (
     ImagesAnswered,
     ImagesFailed,
     ImagesRecorded,
+    ModelForgotten,
     Outcome,
     RequestDone,
     ShadowRan,
@@ -128,6 +129,7 @@ class Tally:
         events.subscribe(RequestDone, self._request_done)
         events.subscribe(BatchDone, self._batch_done)
         events.subscribe(ShadowRan, self._shadow_ran)
+        events.subscribe(ModelForgotten, self._forgotten)
 
     def _images_answered(self, event: ImagesAnswered) -> None:
         of = self._answered(event.model, event.version, event.timings, len(event.confidences))
@@ -159,6 +161,11 @@ class Tally:
         of.disagreements += event.disagreements
         for difference in event.differences:
             of.difference.observe(difference)
+
+    def _forgotten(self, event: ModelForgotten) -> None:
+        self._versions.pop((event.model, event.version), None)
+        kept = self.shadows.items()
+        self.shadows = {key: of for key, of in kept if key[0] != event.model or event.version not in key[1:]}
 
     def _answered(self, model: str, version: str, timings: Timings, images: int) -> VersionTally:
         of = self.of(model, version)

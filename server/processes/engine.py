@@ -23,7 +23,16 @@ from server import metrics_pages
 from server.batching.entries import Output
 from server.batching.items import ImageItem, TensorItem
 from server.errors import ServerError
-from server.events import BatchDone, BundleTried, EngineFault, Events, ModelChanged, ModelState, RolesChanged
+from server.events import (
+    BatchDone,
+    BundleTried,
+    EngineFault,
+    Events,
+    ModelChanged,
+    ModelForgotten,
+    ModelState,
+    RolesChanged,
+)
 from server.families import Family
 from server.metrics import Metrics
 from server.processes import slab
@@ -70,6 +79,7 @@ class Engines:
         self._complete = False
         events.subscribe(ModelChanged, self._changed)
         events.subscribe(RolesChanged, self._changed)
+        events.subscribe(ModelForgotten, self._changed)
 
     def complete(self) -> None:
         """The first loading is over."""
@@ -100,7 +110,7 @@ class Engines:
         """A serving process has gone."""
         self._sessions = {name: each for name, each in self._sessions.items() if each is not session}
 
-    def _changed(self, event: ModelChanged | RolesChanged) -> None:  # noqa: ARG002  the whole catalogue is told anew
+    def _changed(self, event: ModelChanged | ModelForgotten | RolesChanged) -> None:  # noqa: ARG002  the whole catalogue is told anew
         if self._complete:
             self._tell()
 
@@ -227,9 +237,8 @@ async def _serve(start: Start) -> None:
     stop = first_signal()
     events, counted, tally = Events(), Events(), Tally()
     # What is in service is told by the serving processes, each of which takes it over.
-    for told in (BatchDone, EngineFault):
+    for told in (BatchDone, EngineFault, BundleTried, ModelForgotten):
         events.subscribe(told, counted.emit)
-    events.subscribe(BundleTried, counted.emit)
     events.subscribe(RolesChanged, counted.emit)  # has the refusals of versions.toml, which the others do not hear of
     tally.subscribe(counted)
     metrics = Metrics(tally, counted)

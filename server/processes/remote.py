@@ -45,9 +45,8 @@ from server.serving.models import R, ServedClassifier, ServedModel, ServedTensor
 
 log = logging.getLogger(__name__)
 
-_ERRORS: dict[str, type[ServerError]] = {
-    each.__name__: each for each in (DeadlineError, InternalError, UnavailableError)
-}
+_KINDS: tuple[type[ServerError], ...] = (DeadlineError, InternalError, UnavailableError)
+_ERRORS = {each.__name__: each for each in _KINDS}
 _GONE = "the engine process ended and is being started again; try again"
 _RETRY_SECONDS = 0.01
 
@@ -321,6 +320,9 @@ class RemoteStore(Catalogue):
                 self.enter(model.name, model.version, after, model.reason)
             if isinstance(before, SERVED):
                 self._spawn(_let_go(connection, key, before))
+        for version in self._keys.keys() - {(model.name, model.version) for model in told.models}:
+            del self._keys[version]
+            self.forget(*version)
         for name, roles in told.roles.items():
             self.assign(name, roles.labels, roles.shadow)
         if told.complete:

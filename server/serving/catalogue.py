@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from server.errors import ModelNotFoundError, UnavailableError
-from server.events import Events, ModelChanged, ModelState, RolesChanged
+from server.events import Events, ModelChanged, ModelForgotten, ModelState, RolesChanged
 from server.serving.jobs import ModelStatus, Version
 from server.serving.models import ServedClassifier, ServedModel, ServedTensors
 from server.serving.roles import STABLE, Shadow
@@ -28,7 +28,7 @@ Entry = ServedModel | NotServed
 
 
 class Catalogue:
-    """Finds models by name and version. Whoever fills it calls `enter`, `refuse` and `assign`."""
+    """Finds models by name and version. Whoever fills it calls `enter`, `refuse`, `forget` and `assign`."""
 
     def __init__(self, events: Events) -> None:
         self._events = events
@@ -51,6 +51,13 @@ class Catalogue:
         else:
             change = ModelChanged(name, str(version), entry.state, entry.reason)
         self._events.emit(change)
+
+    def forget(self, name: str, version: int) -> None:
+        """A version that is not in service is as if it had never been; an event tells it."""
+        del self._models[name][version]
+        self._refusals.pop((name, version), None)
+        self._numbers.clear()
+        self._events.emit(ModelForgotten(name, str(version)))
 
     def refuse(self, name: str, version: int, reason: str) -> None:
         """A newer bundle of a version in service is no good, for this reason; empty: there is none any more."""

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 _COMING = "waiting until all its files are there"
 _GONE = "its bundle is gone"
+# So many versions of a model that are gone are still told of, for whoever wonders; each one costs memory and a page of metrics.
+_REMEMBERED = 10
 
 
 class Repository(Catalogue):
@@ -155,6 +157,7 @@ class Repository(Catalogue):
             kept += self.serves(name, version)
         self._point_labels(name)
         self._retire_others(name, on_disk.keys(), patient=patient)
+        self._forget_old(name, on_disk.keys())
 
     def _has_room(self, kept: int) -> bool:
         return not self._settings.reload.keep_versions or kept < self._settings.reload.keep_versions
@@ -197,6 +200,17 @@ class Repository(Catalogue):
             elif is_gone and version not in pinned:
                 self._retire(name, version, _GONE)
             kept += self.serves(name, version)
+
+    def _forget_old(self, name: str, on_disk: Collection[int]) -> None:
+        known = self.versions(name).items()
+        gone = [
+            version
+            for version, entry in sorted(known)
+            if version not in on_disk and isinstance(entry, NotServed) and entry.state is ModelState.UNLOADED
+        ]
+        for version in gone[:-_REMEMBERED]:
+            self._patience.forget(name, version)
+            self.forget(name, version)
 
     async def _renew(self, name: str, version: int, seen: Seen, *, patient: bool) -> None:
         """Loads a version unless the very same bundle is in service, or it is known to be no good, or it is not complete."""

@@ -123,5 +123,10 @@ class Patience:
         """It was tried and is no good: for good, or as long as it is not settled."""
         self._failed[name, version] = seen.stamp, final
 
+    def forget(self, name: str, version: int) -> None:
+        """It went long ago."""
+        self._looks.pop((name, version), None)
+        self._failed.pop((name, version), None)
+
     def _unchanged(self, key: _Key) -> int:
         return self._looks.get(key, ((), 0))[1]

@@ -43,6 +43,10 @@ _ANSWERED_TOO_LATE = "ExecuteBatchError raised in core"
 
 # Calls on one connection at a time; what a client wants beyond it waits there.
 _MOST_STREAMS = 1024
+# Calls that have come and that nobody has looked at yet. Beyond 1,000, a bad second of the machine, gRPC would begin to end them as
+# CANCELLED, which tells the caller neither why nor that it may come again; ours are answered, and each holds little until it is read.
+_MOST_PENDING = 20_000
+_UNREAD_BYTES = 16 * 1024
 _METADATA_BYTES = 16 * 1024
 _DEFAULT_BOUNDS = Bounds()
 
@@ -104,8 +108,12 @@ def _bounded(bounds: Bounds) -> list[tuple[str, int]]:
         ("grpc.max_concurrent_streams", _MOST_STREAMS),
         ("grpc.max_metadata_size", _METADATA_BYTES),
         ("grpc.absolute_max_metadata_size", _METADATA_BYTES),
-        # What a call that nobody reads yet may send: with the probe, gRPC would let it grow to megabytes.
+        ("grpc.server.max_pending_requests", _MOST_PENDING),
+        ("grpc.server.max_pending_requests_hard_limit", _MOST_PENDING),
+        # What a call that nobody reads yet may send; with the probe, gRPC would let it grow to megabytes. Whoever is read is let send all at
+        # once, so a picture takes no more round trips than with the 64 KiB that gRPC begins with.
         ("grpc.http2.bdp_probe", 0),
+        ("grpc.http2.lookahead_bytes", _UNREAD_BYTES),
     ]
     if bounds.max_connection_age_seconds:
         options.append(("grpc.max_connection_age_ms", round(bounds.max_connection_age_seconds * 1000)))

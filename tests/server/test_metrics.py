@@ -6,9 +6,11 @@ from server.events import (
     ImagesAnswered,
     ImagesFailed,
     ModelChanged,
+    ModelForgotten,
     ModelState,
     RequestDone,
     RolesChanged,
+    ShadowRan,
     Timings,
 )
 from server.metrics import Metrics
@@ -92,6 +94,19 @@ def test_what_has_not_happened_yet_is_0_so_that_the_first_time_is_an_increase() 
     assert 'seethrough_engine_faults_total{fault="hung",model="cats",version="1"} 0.0' in lines
     assert 'seethrough_images_total{model="cats",outcome="shed",version="1"} 0.0' in lines
     assert 'seethrough_loads_total{outcome="refused"} 0.0' in lines
+
+
+def test_nothing_is_told_of_a_version_that_is_forgotten() -> None:
+    events, metrics = metered()
+    for version in ("1", "2"):
+        events.emit(ModelChanged("cats", version, ModelState.SERVING, "", "onnxruntime", "fp32", "cpu"))
+        events.emit(ModelChanged("cats", version, ModelState.UNLOADED))
+        events.emit(RequestDone("cats", version, "Classify", "OK"))
+    events.emit(ShadowRan("cats", "1", "2", "compared", 1, 0, (0.1,)))
+    events.emit(ModelForgotten("cats", "1"))
+    text, _ = metrics.page(inflight=0, queued=[])
+    assert 'version="1"' not in text.decode()
+    assert 'version="2"' in text.decode()
 
 
 def test_nothing_waits_for_a_version_that_is_gone() -> None:

@@ -15,7 +15,7 @@ from bundle.files import MANIFEST_SUM
 from server.batching.items import ImageItem
 from server.config import Reload
 from server.errors import ModelNotFoundError, UnavailableError
-from server.events import BundleTried, Events, ModelState
+from server.events import BundleTried, Events, ModelForgotten, ModelState
 from server.serving.models import ServedClassifier, ServedModel
 from server.serving.repository import Repository
 from server.serving.watch import PATIENCE
@@ -190,6 +190,20 @@ async def test_a_version_whose_folder_stays_away_is_retired(tmp_path: Path) -> N
         await look(loaded, 1)
         assert version_of(loaded) == 1
         assert states(loaded)["m", 2] is UNLOADED
+
+
+async def test_of_the_versions_that_are_gone_the_last_ten_are_told_of(tmp_path: Path) -> None:
+    events = Events()
+    forgotten: list[ModelForgotten] = []
+    events.subscribe(ModelForgotten, forgotten.append)
+    for version in range(1, 14):
+        make_bundle(tmp_path / f"m/{version}")
+    async with watching(tmp_path, keep_versions=1, events=events) as loaded:
+        for version in range(1, 13):
+            shutil.rmtree(tmp_path / f"m/{version}")
+        await look(loaded, PATIENCE + 1)
+        assert [version for _, version in states(loaded)] == list(range(3, 14))
+        assert forgotten == [ModelForgotten("m", "1"), ModelForgotten("m", "2")]
 
 
 @pytest.mark.parametrize("left", [True, False])
