@@ -302,9 +302,8 @@ class RemoteStore(Catalogue):
             connection.channel.send(Hello(self._process))
             await connection.lost.wait()
             log.error("%s", _GONE)
-            for name, version, entry in self.entries():
-                if isinstance(entry, SERVED):
-                    self.enter(name, version, NotServed(ModelState.LOADING, _GONE))
+            for model in self.served():
+                self.enter(model.name, model.version, NotServed(ModelState.LOADING, _GONE))
             self._keys.clear()
 
     def _on_catalogue(self, connection: Connection, told: messages.Catalogue) -> None:
@@ -336,8 +335,7 @@ class RemoteStore(Catalogue):
         manifest = messages.manifest_of(model)
         if isinstance(manifest, TensorManifest):
             return ServedTensors(*common, manifest, RemoteRows(connection, model))
-        queue = RemoteImages(connection, model, manifest, self._memory, self._slots)
-        return ServedClassifier(*common, manifest, queue)
+        return ServedClassifier(*common, manifest, RemoteImages(connection, model, manifest, self._memory, self._slots))
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
