@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from server import asked
+from server import asked, memory
 from server.config import EngineProcess, Settings, StartError
 from server.evidence import logs
 from server.options import Options
@@ -31,6 +31,7 @@ def main(**given: Any) -> None:
     _refuse_unknown_variables(os.environ)
     evidence = asked.evidence(options, os.environ)
     logs.start(evidence)
+    memory.use_few_arenas()
     try:
         settings = asked.settings(options, evidence)
     except StartError as error:

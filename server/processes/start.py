@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from server import memory
 from server.config import Settings
 from server.errors import ModelNotFoundError
 from server.evidence import logs
@@ -50,6 +51,7 @@ def begin(argument: str) -> Start:
     start = msgspec.json.decode(argument, type=Start, dec_hook=_read)
     logs.start(start.settings.evidence, start.name)
     _end_with(start.supervisor)
+    memory.use_few_arenas()
     return start
 
 
