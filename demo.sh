@@ -1,8 +1,14 @@
 #!/usr/bin/env bash
 # The whole of it on one page: train, export, serve, classify and explain, on scikit-learn's scanned digits.
-# `make demo` runs it. Everything is written to build/demo; the server is stopped when the script ends, however it ends.
+# `make demo` runs it. Everything is written to build/demo; the server is stopped when the script ends, however it ends. With --keep
+# (`make demo KEEP=--keep`) it goes on serving until Ctrl-C, and the page in the browser shows the same.
 set -euo pipefail
 cd "$(dirname "$0")"
+keep=${1:-}
+if [[ $# -gt 1 || ($keep && $keep != --keep) ]]; then
+  echo "error: $*: the only option is --keep" >&2
+  exit 2
+fi
 demo=build/demo
 count=16
 
@@ -51,5 +57,12 @@ contact sheet   $demo/answers/contact-sheet.png
 metrics         $demo/metrics.txt, as Prometheus read them from http://$http/metrics:
 $(grep -E '^seethrough_(images_total|batch_images_count|stage_seconds_sum)' "$demo/metrics.txt" | sed 's/^/                  /')
 
-The server is stopped now. To keep one: make serve MODELS=$demo/models
 END
+if [[ $keep ]]; then
+  echo "The server goes on until Ctrl-C. Open its page, where these pictures are among the samples:"
+  echo
+  echo "                http://$http/"
+  wait "$server"
+else
+  echo "The server is stopped now. To keep it and look at its page: make demo KEEP=--keep"
+fi

@@ -1,8 +1,15 @@
 """`python -m server`: settings from the command line or from SEETHROUGH_* variables, then `app.run`."""
 
+import os
+import signal
+
+if __name__ == "__main__":
+    # First of all: to process 1 of a container, Linux delivers no signal that it has no handler for, so that one which comes while the server
+    # starts would be lost. From there on until it can drain, it has nothing to finish.
+    signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
+
 import difflib
 import inspect
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields
 from typing import Any

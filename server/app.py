@@ -22,8 +22,10 @@ from server.config import Settings, StartError
 from server.events import Events
 from server.evidence.parts import Parts
 from server.families import Family
+from server.history import History, Reading, of_families, of_tally
 from server.metrics import Metrics
 from server.serving.admission import Admission
+from server.serving.bundles import Bundles
 from server.serving.readiness import Readiness
 from server.serving.roles import Shadow
 from server.serving.service import Models, Serving
@@ -109,6 +111,9 @@ class App:
         tally = Tally()
         tally.subscribe(events)
         self._metrics = Metrics(tally, events)
+        self._tally = tally
+        self._history = History(self._read_counters, settings.processes)
+        self._grpc_port = settings.grpc_port
         self.store = make_store(settings, events, clock)
         self._readiness = Readiness(lambda: bool(self.store.served()), str(settings.models))
         self._health = Health(events, self.store.is_serving, self._readiness)
@@ -142,7 +147,8 @@ class App:
         metrics_need = Need.TOKEN if settings.security.metrics_need_token else Need.NOTHING
         probes = http.Probes(self._page, lambda: self._readiness.reason, metrics_need)
         self._application = http.build(
-            self._serving, inference, calls, access, probes, clock, settings.max_request_bytes, bounds
+            *(self._serving, inference, calls, access, probes, clock, settings.max_request_bytes, bounds),
+            more=self._operations_for_people(calls, inference),
         )
         connections = http.Connections(bounds.max_connections)
         self._http = [("http", settings.http_port, http.HttpServer(self._application, self._certificates, connections))]
@@ -150,11 +156,24 @@ class App:
             plain = http.HttpServer(http.build_probes(probes, calls, access, clock))
             self._http.append(("probes", settings.probe_port, plain))
 
+    def _operations_for_people(self, calls: Calls, inference: OpenInference) -> list[http.Operation]:
+        """What no model is needed for: the page, and what it shows beside answers."""
+        settings = self._settings
+        bundles = Bundles(self.store, settings.models, settings.model_name)
+        _, version, _ = inference.server_metadata()
+        formats, most = settings.bounds.image_formats, self._serving.max_images
+        server = http.V1Server(version, lambda: self._grpc_port, settings.max_request_bytes, most, formats)
+        operations = [*http.V1Bundles(bundles, calls).operations(), *http.V1History(self._history).operations()]
+        page = http.Page().operations() if settings.page else []
+        return [*operations, *server.operations(), *page]
+
     async def serve(self) -> None:
         """Starts, serves until SIGTERM or SIGINT, and stops in order. Raises StartError."""
         stop = first_signal()
         starting = asyncio.create_task(self._start())
+        noting = asyncio.create_task(self._history.keep())
         await self._drain(await signal_or_failure(stop, [starting]))
+        noting.cancel()
         self._health.close()
         self._streams.close()
         drained_by = time.monotonic() + self._settings.drain_seconds
@@ -197,7 +216,8 @@ class App:
         shown = f"[{host}]" if ":" in host else host
         port = self._settings.grpc_port
         try:
-            addresses = [f"grpc={shown}:{grpc_server.bind(self._grpc, f'{shown}:{port}', self._certificates)}"]
+            self._grpc_port = grpc_server.bind(self._grpc, f"{shown}:{port}", self._certificates)
+            addresses = [f"grpc={shown}:{self._grpc_port}"]
             listening: list[tuple[http.HttpServer, socket.socket]] = []
             for name, port, server in self._http:
                 bound = http.bind(host, port, shared=self._siblings is not None)
@@ -229,6 +249,11 @@ class App:
         await self._health.drain()
         if received is signal.SIGTERM:
             await asyncio.sleep(self._settings.grace_seconds)
+
+    async def _read_counters(self) -> Reading:
+        if self._siblings is not None:
+            return of_families(await self._siblings.families())
+        return of_tally(self._tally, self._serving.inflight)
 
     async def _page(self) -> tuple[bytes, str]:
         if self._siblings is not None:

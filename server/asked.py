@@ -52,6 +52,7 @@ def settings(given: Options, told: Evidence) -> Settings:
         evidence=told,
         reload=Reload(given.watch_seconds if given.watch else 0.0, given.keep_versions),
         bounds=_bounds(given),
+        page=given.page,
     )
 
 

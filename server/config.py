@@ -146,6 +146,7 @@ class Settings:
     evidence: Evidence = Evidence()
     reload: Reload = Reload()
     bounds: Bounds = Bounds()
+    page: bool = True  # whether the HTTP port has one for people
 
     @property
     def cores(self) -> int:

@@ -36,6 +36,13 @@ class Options:
             help="Port for HTTP: the same models, /metrics, /livez, /readyz; 0 takes a free one.", min=0, max=65535
         ),
     ] = 8000
+    page: Annotated[
+        bool,
+        typer.Option(
+            "--page/--no-page",
+            help="Serve a page for people at / of the HTTP port: drop a picture, see the answer and its evidence. --no-page: that path is unknown.",
+        ),
+    ] = True
     device: Annotated[Device, typer.Option(help="Where to infer; auto takes a GPU if there is one.")] = Device.AUTO
     engine: Annotated[
         EngineName,

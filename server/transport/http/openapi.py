@@ -25,7 +25,12 @@ _DESCRIPTION = (
     "may be compressed by gzip or deflate."
 )
 _REQUEST_ID = {"type": "string", "pattern": REQUEST_ID_PATTERN}
-_IN_PATH = {"model": {"type": "string", "minLength": 1}, "version": {"type": "string", "pattern": PATTERN}}
+_IN_PATH = {
+    "model": {"type": "string", "minLength": 1},
+    "version": {"type": "string", "pattern": PATTERN},
+    "index": {"type": "integer", "minimum": 0},
+    "file": {"type": "string", "minLength": 1},
+}
 _BEARER = {"type": "http", "scheme": "bearer"}
 _NUMBER = {"type": "string", "pattern": "^[0-9]+$"}
 
