@@ -9,8 +9,8 @@
         samples.npz     pictures to calibrate and to measure other precisions on, when the origin had real ones
         int8/  fp16/    the same three files in another precision, and report.html, when `optimise` made them
 
-A bundle of the kind `tensor` has no images: model.onnx takes and gives any named arrays whose first axis is the batch, and nothing
-explains it.
+A bundle of the kind `tensor` is no image classifier: model.onnx takes and gives any named arrays whose first axis is the batch, and
+nothing explains it. Where its one input is pictures, `preprocess` says how a client makes them; the server takes arrays.
 
 The name and version of a model are its folder, not a key here, so that a bundle can be promoted by copying it.
 """
@@ -151,10 +151,12 @@ class TensorPrecision(strict.Document, frozen=True):
 
 
 class TensorManifest(strict.Document, frozen=True):
-    """The whole of manifest.json of a model that takes no images."""
+    """The whole of manifest.json of a model that is no image classifier."""
 
     schema: Literal["seethrough.bundle/1"]
     kind: Literal["tensor"]
+    labels: list[str]  # what the numbers of an output row stand for; empty where they are no classes
+    preprocess: PreprocessSpec | None  # how a picture becomes a row of the one input; null where it takes no pictures
     inputs: Annotated[list[Tensor], msgspec.Meta(min_length=1)]
     outputs: Annotated[list[Tensor], msgspec.Meta(min_length=1)]
     precisions: Annotated[list[TensorPrecision], msgspec.Meta(min_length=1)]
@@ -164,6 +166,11 @@ class TensorManifest(strict.Document, frozen=True):
 
     def __post_init__(self) -> None:
         _check_files(self.files, [form.file for form in self.precisions])
+        if self.labels and not any(tensor.shape[1:] == [len(self.labels)] for tensor in self.outputs):
+            raise ValueError(f"none of `outputs` has a number for each of the {len(self.labels)} `labels`")
+        pictures = [("uint8", [-1, *self.preprocess.shape])] if self.preprocess else []
+        if pictures and [(tensor.dtype, tensor.shape) for tensor in self.inputs] != pictures:
+            raise ValueError("`preprocess` makes pictures that are not the one of `inputs`")
         for role, tensors in (("inputs", self.inputs), ("outputs", self.outputs)):
             if len({tensor.name for tensor in tensors}) != len(tensors):
                 raise ValueError(f"`{role}` must have different names")

@@ -26,6 +26,7 @@ from client.results import (
     Timings,
 )
 from client.security import Tls
+from client.tensors import TensorInfo, TensorModel
 
 __all__ = [
     "AsyncClient",
@@ -44,6 +45,8 @@ __all__ = [
     "Rank",
     "Request",
     "StreamAnswer",
+    "TensorInfo",
+    "TensorModel",
     "Timings",
     "Tls",
 ]

@@ -1,4 +1,4 @@
-"""`python -m client`: classify pictures and list models from a shell."""
+"""`python -m client`: classify pictures, list models, and ask models whose answers are text or pictures from a shell."""
 
 import sys
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-from client import connect, pictures, report, sheet
+from client import connect, pictures, report, sheet, tensor_commands
 from client.calls import DEFAULT_TARGET
 from client.client import Client
 from client.errors import ClassifyError
@@ -279,6 +279,9 @@ def _terminal() -> Console:
 def _say(line: str) -> None:
     typer.echo(line, err=True)
 
+
+cli.command("generate")(tensor_commands.generate_text)
+cli.command("transform")(tensor_commands.transform_pictures)
 
 if __name__ == "__main__":
     cli(prog_name="python -m client")

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Mapping
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -10,12 +10,14 @@ import grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from client import calls, convert
+from client import calls, convert, tensors
 from client.errors import from_rpc
 from client.results import Classification, Explain, ModelInfo, Priority, StreamAnswer
 from client.security import Tls, Token, credentials, options
+from client.tensors import Array, TensorModel
 from proto import classifier_pb2 as pb
 from proto.classifier_pb2_grpc import ImageClassifierStub
+from proto.open_inference_pb2_grpc import GRPCInferenceServiceStub
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -46,6 +48,7 @@ class AsyncClient:
         self._direct = _channel(target, tls, calls.direct(), compression)
         self._classifier = ImageClassifierStub(self._balanced)
         self._catalogue = ImageClassifierStub(self._direct)
+        self._arrays = GRPCInferenceServiceStub(self._balanced)
         self._health = HealthStub(self._balanced)
 
     async def classify(
@@ -95,6 +98,17 @@ class AsyncClient:
         """See Client.get_model."""
         request = convert.to_model_request(model, version)
         return convert.from_model(await self._call(self._catalogue.GetModel, request, calls.metadata(self._token)))
+
+    async def infer(self, inputs: Mapping[str, Array], model: str, *, version: int | str = 0) -> dict[str, Array]:
+        """See Client.infer."""
+        request = tensors.to_infer_request(inputs, model, version)
+        answer = await self._call(self._arrays.ModelInfer, request, calls.metadata(self._token))
+        return tensors.from_infer_response(answer)
+
+    async def tensor_model(self, model: str, version: int | str = 0) -> TensorModel:
+        """See Client.tensor_model."""
+        request = tensors.to_config_request(model, version)
+        return tensors.from_config(await self._call(self._arrays.ModelConfig, request, calls.metadata(self._token)))
 
     async def ready(self, model: str = "") -> bool:
         """See Client.ready."""

@@ -1,7 +1,7 @@
 """The synchronous client: safe to use from many threads at once."""
 
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -9,12 +9,14 @@ import grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from client import calls, convert
+from client import calls, convert, tensors
 from client.errors import from_rpc
 from client.results import Classification, Explain, ModelInfo, Priority, StreamAnswer
 from client.security import Tls, Token, credentials, options
+from client.tensors import Array, TensorModel
 from proto import classifier_pb2 as pb
 from proto.classifier_pb2_grpc import ImageClassifierStub
+from proto.open_inference_pb2_grpc import GRPCInferenceServiceStub
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -55,6 +57,7 @@ class Client:
         self._direct = _channel(target, tls, calls.direct(), compression)
         self._classifier = ImageClassifierStub(self._balanced)
         self._catalogue = ImageClassifierStub(self._direct)
+        self._arrays = GRPCInferenceServiceStub(self._balanced)
         self._health = HealthStub(self._balanced)
 
     def classify(
@@ -111,6 +114,20 @@ class Client:
         """One version of a model by its number or label, the one that answers by default for 0. Raises ClassifyError."""
         request = convert.to_model_request(model, version)
         return convert.from_model(self._call(self._catalogue.GetModel, request, calls.metadata(self._token)))
+
+    def infer(self, inputs: Mapping[str, Array], model: str, *, version: int | str = 0) -> dict[str, Array]:
+        """Sends a batch of rows to a model that takes arrays, and returns its outputs by name (Open Inference Protocol).
+
+        All arrays have the batch as their first axis. Raises ClassifyError, and ValueError for a type that cannot be sent.
+        """
+        request = tensors.to_infer_request(inputs, model, version)
+        answer = self._call(self._arrays.ModelInfer, request, calls.metadata(self._token))
+        return tensors.from_infer_response(answer)
+
+    def tensor_model(self, model: str, version: int | str = 0) -> TensorModel:
+        """What a model takes and gives as arrays; for one in service only. Raises ClassifyError."""
+        request = tensors.to_config_request(model, version)
+        return tensors.from_config(self._call(self._arrays.ModelConfig, request, calls.metadata(self._token)))
 
     def ready(self, model: str = "") -> bool:
         """Whether a server, and `model` on it if one is named, takes calls now; asks once. Raises ClassifyError when the

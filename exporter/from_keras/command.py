@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
-from exporter import commandline
+from bundle import run as runs
+from bundle.manifest import REPORT
+from exporter import commandline, tensors
 from exporter.candidate import Candidate
 from exporter.commandline import Layer, Methods, Out, Pictures, Samples, Size, Step, parsed_size
 from exporter.from_keras import quiet
@@ -48,7 +50,14 @@ def keras(
         int, typer.Option(min=1, help="Compare the answers on this many held-out pictures, or as many as there are.")
     ] = 512,
 ) -> None:
-    """Convert a trained Keras model to ONNX and SavedModel with Grad-CAM inside, and check both against it."""
+    """Convert a trained Keras model to ONNX and SavedModel with Grad-CAM inside, and check both against it.
+
+    A run that classifies no pictures becomes a bundle of arrays, which has no explanations and no SavedModel.
+    """
+    with commandline.told_in_one_line():
+        if runs.is_tensor(folder):
+            _keras_tensors(folder, out, samples, explained=layer is not None or list(method) != ["gradcam"])
+            return
 
     def candidate(step: Step) -> Candidate:
         step("start TensorFlow")
@@ -58,6 +67,21 @@ def keras(
         return run.candidate(folder, samples, step)
 
     commandline.make_bundle(_RUN_STEPS, candidate, out, layer, method)
+
+
+def _keras_tensors(folder: Path, out: Path, samples: int, *, explained: bool) -> None:
+    if explained:
+        raise typer.BadParameter(
+            f"{folder} classifies no pictures; nothing explains it", param_hint="--layer, --method"
+        )
+    with commandline.making(out, [*_RUN_STEPS, *tensors.STEPS]) as step:
+        step("start TensorFlow")
+        quiet.start_tensorflow()
+        from exporter.from_keras import tensors as from_run
+
+        report = tensors.export(from_run.candidate(folder, samples, step), out, step)
+    typer.echo(f"checks       all {len(report.checks)} passed, on {report.samples} rows; figures in {out / REPORT}")
+    typer.echo(f"bundle       {out}")
 
 
 def keras_application(

@@ -7,7 +7,7 @@ they are put back into the ONNX graph at the end: 2.4 GB and five seconds, for a
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +32,7 @@ _LARGE = 1 << 16
 
 @dataclass(frozen=True)
 class Traced:
-    """A classifier as a TensorFlow function: pixels u8 [N, H, W, C] and large weights -> probabilities f32 [N, K]."""
+    """A model as a TensorFlow function of its input, for a classifier pixels u8 [N, H, W, C], and of its large weights."""
 
     function: Any
     signature: list[Any]
@@ -49,21 +49,31 @@ class Traced:
 
 
 def pixels_of(model: keras.Model) -> Any:
-    """The signature of the model's input."""
-    return tf.TensorSpec(model.inputs[0].shape, tf.uint8, name="pixels")
+    """The signature of a classifier's input."""
+    return input_of(model, "pixels")
+
+
+def input_of(model: keras.Model, name: str) -> Any:
+    """The signature of the model's input, to be called `name`."""
+    return tf.TensorSpec(model.inputs[0].shape, model.inputs[0].dtype, name=name)
 
 
 def trace(model: keras.Model) -> Traced:
-    """Traces `model` as it infers."""
+    """Traces a classifier as it infers: pixels u8 [N, H, W, C] -> probabilities f32 [N, K]."""
     large = [weight for weight in model.variables if math.prod(weight.shape) >= _LARGE]
+    return trace_as(model, "pixels", "probabilities", large)
+
+
+def trace_as(model: keras.Model, takes: str, gives: str, large: Sequence[keras.Variable]) -> Traced:
+    """Traces `model` as it infers, its input called `takes`, its output `gives`, the weights `large` beside it."""
     weights = {f"weights_{number}": weight for number, weight in enumerate(large)}
     inputs = [tf.TensorSpec(weight.shape, weight.dtype, name=name) for name, weight in weights.items()]
 
-    def probabilities(pixels: Any, *values: Any) -> dict[str, Any]:
+    def infer(given: Any, *values: Any) -> dict[str, Any]:
         with keras.StatelessScope(state_mapping=list(zip(large, values, strict=True))):
-            return {"probabilities": answer(model, pixels)}
+            return {gives: answer(model, given)}
 
-    traced = Traced(tf.function(probabilities, autograph=False), [pixels_of(model), *inputs], weights)
+    traced = Traced(tf.function(infer, autograph=False), [input_of(model, takes), *inputs], weights)
     with _functions_inlined():
         _ = traced.concrete
     return traced
@@ -81,7 +91,7 @@ def _functions_inlined() -> Iterator[None]:
 
 
 def to_onnx(traced: Traced) -> onnx.ModelProto:
-    """The classifier alone: pixels u8 [N, H, W, C] -> probabilities f32 [N, K], or [N, 1] for one sigmoid.
+    """The model alone, of a classifier pixels u8 [N, H, W, C] -> probabilities f32 [N, K], or [N, 1] for one sigmoid.
 
     Raises ExportError when tf2onnx has no converter for one of its operations.
     """

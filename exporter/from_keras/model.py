@@ -17,6 +17,21 @@ def load(path: Path) -> keras.Model:
 
     Raises ExportError when it cannot be read or takes or gives anything else.
     """
+    model = load_any(path)
+    pixels = model.inputs[0]
+    if pixels.dtype != "uint8" or len(pixels.shape) != 4 or None in pixels.shape[1:]:
+        raise ExportError(
+            f"{path}: takes {pixels.dtype} {list(pixels.shape)}, not uint8 [None, height, width, channels]; put the model "
+            "into one whose first layers cast and scale uint8 pixels of a fixed size"
+        )
+    return model
+
+
+def load_any(path: Path) -> keras.Model:
+    """The model in the .keras file at `path`, which may be no classifier: one array in, one out.
+
+    Raises ExportError when it cannot be read or takes or gives anything else.
+    """
     try:
         model = keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras lets through whatever zip, JSON and HDF5 readers raise
@@ -24,12 +39,6 @@ def load(path: Path) -> keras.Model:
     inputs, outputs = (len(getattr(model, name, None) or ()) for name in ("inputs", "outputs"))
     if (inputs, outputs) != (1, 1):
         raise ExportError(f"{path}: has {inputs} inputs and {outputs} outputs that are fixed, not one of each")
-    pixels = model.inputs[0]
-    if pixels.dtype != "uint8" or len(pixels.shape) != 4 or None in pixels.shape[1:]:
-        raise ExportError(
-            f"{path}: takes {pixels.dtype} {list(pixels.shape)}, not uint8 [None, height, width, channels]; put the model "
-            "into one whose first layers cast and scale uint8 pixels of a fixed size"
-        )
     half = [layer.name for layer in model.layers if layer.compute_dtype in _HALF]
     if half:
         raise ExportError(
@@ -39,16 +48,16 @@ def load(path: Path) -> keras.Model:
     return model
 
 
-def answer(model: keras.Model, pixels: Any) -> Any:
+def answer(model: keras.Model, given: Any) -> Any:
     """What `model` infers, a tensor, however it packs its one input and its one output (in a list, by a name)."""
-    (probabilities,) = keras.tree.flatten(model(packed(model, pixels), training=False))
-    return probabilities
+    (found,) = keras.tree.flatten(model(packed(model, given), training=False))
+    return found
 
 
-def packed(model: keras.Model, pixels: Any) -> Any:
-    """`pixels` in the form that `model` takes its one input in."""
+def packed(model: keras.Model, given: Any) -> Any:
+    """`given` in the form that `model` takes its one input in."""
     structure = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
-    return keras.tree.map_structure(lambda _: pixels, structure)
+    return keras.tree.map_structure(lambda _: given, structure)
 
 
 def check(path: Path, model: keras.Model, ending: Ending, run: Run) -> None:

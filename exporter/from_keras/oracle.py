@@ -159,10 +159,11 @@ class Oracle:
                 f"--layer {self._layer}: its output has shape {list(feature_map.shape)}, which is no spatial map; "
                 "choose a layer with an output [N, h, w, C]"
             )
-        if not any(operation.type == "ReadVariableOp" for operation in _before(feature_map)):
+        untouched = not any(operation.type == "ReadVariableOp" for operation in _before(feature_map))
+        if untouched and "gradcam" in self._methods:  # a mean over the gradients of all pixels says nothing of any
             raise ExportError(
                 f"--layer {self._layer}: its output is the picture itself, before the network has done anything to it; choose a "
-                "layer after a convolution. A network without one cannot be explained by heatmaps"
+                "layer after a convolution. A network without one can be explained by --method hirescam, pixel by pixel"
             )
         if pixels.op in _before(scores, feature_map):
             raise ExportError(

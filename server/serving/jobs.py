@@ -193,6 +193,7 @@ class RunningTensors(Struct, frozen=True):
 
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
+    parameters: dict[str, str]  # what clients must know to use them, as JSON: `labels`, `preprocess`
     max_batch: int
     engine: str
     precision: str

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol, TypeVar
 
+import msgspec
+
 from bundle.manifest import Manifest, Provenance, Tensor, TensorManifest
 from server.batching.entries import Output
 from server.batching.items import ImageItem, ImageResult, Item, TensorItem
@@ -141,6 +143,7 @@ class ServedTensors(_Served):
         return RunningTensors(
             inputs=tuple(map(_info, self.manifest.inputs)),
             outputs=tuple(map(_info, self.manifest.outputs)),
+            parameters=_parameters(self.manifest),
             max_batch=self.batcher.max_batch,
             engine=self.engine.name,
             precision=self.engine.precision,
@@ -155,6 +158,12 @@ ServedModel = ServedClassifier | ServedTensors
 
 def _info(tensor: Tensor) -> TensorInfo:
     return TensorInfo(tensor.name, tensor.dtype, tuple(tensor.shape))
+
+
+def _parameters(manifest: TensorManifest) -> dict[str, str]:
+    """`labels`, a list, and `preprocess`, a bundle.preprocess.PreprocessSpec; each only where the model has it."""
+    known = {"labels": manifest.labels, "preprocess": manifest.preprocess}
+    return {name: msgspec.json.encode(value).decode() for name, value in known.items() if value}
 
 
 def _flat(provenance: Provenance) -> dict[str, str]:

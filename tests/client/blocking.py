@@ -1,11 +1,12 @@
 """AsyncClient behind the methods of Client, so that one test holds for both."""
 
 import asyncio
-from collections.abc import AsyncIterator, Generator, Iterable
+from collections.abc import AsyncIterator, Generator, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from client import AsyncClient, Classification, Client, ModelInfo, Request, StreamAnswer
+from client import AsyncClient, Classification, Client, ModelInfo, Request, StreamAnswer, TensorModel
+from client.tensors import Array
 
 
 class Blocking:
@@ -45,6 +46,14 @@ class Blocking:
     def get_model(self, model: str, version: int | str = 0) -> ModelInfo:
         """AsyncClient.get_model."""
         return self._runner.run(self._client.get_model(model, version))
+
+    def infer(self, inputs: Mapping[str, Array], model: str, *, version: int | str = 0) -> dict[str, Array]:
+        """AsyncClient.infer."""
+        return self._runner.run(self._client.infer(inputs, model, version=version))
+
+    def tensor_model(self, model: str, version: int | str = 0) -> TensorModel:
+        """AsyncClient.tensor_model."""
+        return self._runner.run(self._client.tensor_model(model, version))
 
     def ready(self, model: str = "") -> bool:
         """AsyncClient.ready."""

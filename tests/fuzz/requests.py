@@ -45,6 +45,7 @@ KINDS = ("bool", "uint8", "int16", "uint64", "int64", "float16", "float32", "flo
 TENSORS = RunningTensors(
     inputs=tuple(TensorInfo(kind, kind, (-1, 2)) for kind in KINDS),
     outputs=(TensorInfo("y", "float32", (-1,)),),
+    parameters={},
     max_batch=8,
     engine="",
     precision="",

@@ -13,7 +13,7 @@ from server.transport.http.counting import refusals_counted
 from server.transport.http.operation import JSON, OCTETS, OF_A_MODEL, OF_WORK, Operation, Reply, Request
 from server.transport.security.access import Access, Need
 from server.transport.security.http_guard import caller
-from server.transport.v2.describe import PIXELS
+from server.transport.v2.describe import PIXELS, config_parameters
 from server.transport.v2.inference import OpenInference
 from server.transport.v2.statistics import Duration, VersionStatistics
 from server.transport.v2.values import BYTES, ModelMetadata, TensorMetadata
@@ -212,9 +212,7 @@ def _config(found: ModelMetadata) -> bodies.ConfigBody:
         input=[_config_input(each, is_image=bool(found.labels) and each.name == PIXELS) for each in found.inputs],
         output=[bodies.ConfigOutput(each.name, _data_type(each), list(each.shape[1:])) for each in found.outputs],
         dynamic_batching={},
-        parameters={
-            f"version_label.{label}": bodies.StringValue(version) for label, version in found.version_labels.items()
-        },
+        parameters={name: bodies.StringValue(value) for name, value in config_parameters(found).items()},
         model_transaction_policy=bodies.TransactionPolicy(decoupled=False),
     )
 

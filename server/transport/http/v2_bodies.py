@@ -176,7 +176,11 @@ class ConfigBody(msgspec.Struct):
     output: list[ConfigOutput]
     dynamic_batching: dict[str, Any]
     parameters: Annotated[
-        dict[str, StringValue], Meta(description="`version_label.NAME`: the version that is called NAME.")
+        dict[str, StringValue],
+        Meta(
+            description="`version_label.NAME`: the version that is called NAME. Of a model that is no image classifier, where it has "
+            "them: `labels` of its answer, a JSON list, and `preprocess`, how a picture becomes its input, a JSON object."
+        ),
     ]
     model_transaction_policy: TransactionPolicy
 

@@ -27,7 +27,13 @@ def metadata(status: ModelStatus, running: Running | RunningTensors, served: Seq
         max_batch_size=running.max_batch,
         labels=running.labels if isinstance(running, Running) else (),
         version_labels={label: str(each.version) for each in served for label in each.version_labels},
+        parameters=running.parameters if isinstance(running, RunningTensors) else {},
     )
+
+
+def config_parameters(model: ModelMetadata) -> dict[str, str]:
+    """The parameters of a model's configuration: what its versions are called, and what clients must know beside the tensors."""
+    return {**model.parameters, **{f"version_label.{label}": each for label, each in model.version_labels.items()}}
 
 
 def signature(running: Running | RunningTensors) -> tuple[Tensors, Tensors]:

@@ -6,7 +6,7 @@ from typing import Any
 from proto import open_inference_pb2 as pb
 from server.errors import InvalidRequestError
 from server.transport.v2 import tensors
-from server.transport.v2.describe import PIXELS
+from server.transport.v2.describe import PIXELS, config_parameters
 from server.transport.v2.statistics import Duration, VersionStatistics
 from server.transport.v2.tensors import shown
 from server.transport.v2.values import (
@@ -148,10 +148,7 @@ def to_config(model: ModelMetadata) -> pb.ModelConfig:
             for each in model.outputs
         ],
         dynamic_batching=pb.ModelDynamicBatching(),
-        parameters={
-            f"version_label.{label}": pb.ModelParameter(string_value=version)
-            for label, version in model.version_labels.items()
-        },
+        parameters={name: pb.ModelParameter(string_value=value) for name, value in config_parameters(model).items()},
         model_transaction_policy=pb.ModelTransactionPolicy(decoupled=False),
     )
 

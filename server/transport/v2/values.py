@@ -96,6 +96,7 @@ class ModelMetadata(Struct, frozen=True):
     max_batch_size: int
     labels: tuple[str, ...]
     version_labels: Mapping[str, str]  # what the versions in service are called: the version by its label
+    parameters: Mapping[str, str]  # what clients must know beside the tensors, as JSON
 
 
 class IndexEntry(Struct, frozen=True):
