@@ -106,14 +106,12 @@ class App:
     def __init__(self, settings: Settings, make_store: MakeStore, siblings: Siblings | None = None) -> None:
         self._settings = settings
         self._siblings = siblings
-        clock = time.monotonic
-        events = Events()
-        tally = Tally()
-        tally.subscribe(events)
-        self._metrics = Metrics(tally, events)
-        self._tally = tally
+        self._clock = clock = time.monotonic
+        self._events = events = Events()
+        self._tally = Tally()
+        self._tally.subscribe(events)
+        self._metrics = Metrics(self._tally, events)
         self._history = History(self._read_counters, settings.processes)
-        self._grpc_port = settings.grpc_port
         self.store = make_store(settings, events, clock)
         self._readiness = Readiness(lambda: bool(self.store.served()), str(settings.models))
         self._health = Health(events, self.store.is_serving, self._readiness)
@@ -122,38 +120,44 @@ class App:
             settings.max_inflight_bytes,
             shed_explanations_first=settings.shed_explanations_first,
         )
-        bounds = settings.bounds
-        limits = Limits(settings.max_image_pixels, bounds.image_formats, bounds.decode_seconds)
+        limits = Limits(settings.max_image_pixels, settings.bounds.image_formats, settings.bounds.decode_seconds)
         self._workers = Workers(settings.decode_threads, limits, clock)
         models = siblings.everywhere(self.store) if siblings else self.store
         self._evidence = Parts(settings.evidence, settings.processes, events, clock)
         observers = list(self._evidence.observers)
         self._shadows = Shadows(self.store, events, observers, self._workers, clock)
         self._serving = Serving(models, admission, self._workers, events, clock, observers)
-        calls = Calls(events, self._serving.known, self._evidence.following)
-        outbox = Outbox(partial(admission.add, 0))
+        self._build_transport(Outbox(partial(admission.add, 0)))
+
+    def _build_transport(self, outbox: Outbox) -> None:
+        """Both protocols on both ports, not bound yet."""
+        settings, security = self._settings, self._settings.security
+        calls = Calls(self._events, self._serving.known, self._evidence.following)
+        access = Access(security)
+        self._certificates = Certificates(security, self._events) if security.tls_cert else None
+        inference = OpenInference(self._serving, calls, self._tally, lambda: not self._readiness.reason)
         self._streams = Streams(outbox)
-        access = Access(settings.security)
-        self._certificates = Certificates(settings.security, events) if settings.security.tls_cert else None
-        classifier = ImageClassifier(self._serving, calls, self._streams, clock)
-        inference = OpenInference(self._serving, calls, tally, lambda: not self._readiness.reason)
-        service = InferenceService(inference, calls, access, self._streams, clock)
+        classifier = ImageClassifier(self._serving, calls, self._streams, self._clock)
+        service = InferenceService(inference, calls, access, self._streams, self._clock)
+        self._grpc_port = settings.grpc_port
         self._grpc = grpc_server.build(
-            *(classifier, service, self._health, calls, access, settings.max_request_bytes, bounds),
+            *(classifier, service, self._health, calls, access, settings.max_request_bytes, settings.bounds),
             outbox=outbox,
             turn_away=self._serving.turn_away,
-            shared=siblings is not None,
+            shared=self._siblings is not None,
         )
-        metrics_need = Need.TOKEN if settings.security.metrics_need_token else Need.NOTHING
-        probes = http.Probes(self._page, lambda: self._readiness.reason, metrics_need)
+        probes = http.Probes(
+            self._page, lambda: self._readiness.reason, Need.TOKEN if security.metrics_need_token else Need.NOTHING
+        )
         self._application = http.build(
-            *(self._serving, inference, calls, access, probes, clock, settings.max_request_bytes, bounds),
+            *(self._serving, inference, calls, access, probes, self._clock),
+            *(settings.max_request_bytes, settings.bounds),
             more=self._operations_for_people(calls, inference),
         )
-        connections = http.Connections(bounds.max_connections)
+        connections = http.Connections(settings.bounds.max_connections)
         self._http = [("http", settings.http_port, http.HttpServer(self._application, self._certificates, connections))]
         if settings.probe_port is not None:
-            plain = http.HttpServer(http.build_probes(probes, calls, access, clock))
+            plain = http.HttpServer(http.build_probes(probes, calls, access, self._clock))
             self._http.append(("probes", settings.probe_port, plain))
 
     def _operations_for_people(self, calls: Calls, inference: OpenInference) -> list[http.Operation]:
