@@ -18,6 +18,7 @@ from typing import Generic, Protocol
 
 from server.batching.backlog import Backlog
 from server.batching.entries import Entry, Output, settle
+from server.batching.estimate import RunningMean
 from server.batching.items import Form, I, R
 from server.batching.lane import Fault, Lane, Results
 from server.batching.policy import HEAD_START_SECONDS, Priority
@@ -95,7 +96,7 @@ class Batcher(Generic[I, R]):
         self._refusal = ""  # why nobody is taken in
         self._closing = threading.Event()
         self._faults = 0  # since the last good batch; the event loop alone
-        self._seconds_per_row = 0.0
+        self._seconds_per_row = RunningMean(_NEWEST)
         self._runs = 0
         self._lanes = [self._lane(engine) for engine in engines]
         self._ended = asyncio.Event()  # of all lanes
@@ -108,14 +109,9 @@ class Batcher(Generic[I, R]):
         return len(self._backlog)
 
     @property
-    def seconds_per_row(self) -> float:
-        """Engine time per row, averaged over the last batches; 0 before the first."""
-        return self._seconds_per_row
-
-    @property
     def wait_seconds(self) -> float:
         """About how long the engines have to do until all is answered that waits now; 0 before the first batch."""
-        return self._behind * self._seconds_per_row / max(1, len(self._lanes))
+        return self._behind * self._seconds_per_row.value / max(1, len(self._lanes))
 
     async def submit(
         self, item: I, deadline: float | None, *, lone: bool = False, priority: Priority = Priority.NORMAL
@@ -158,8 +154,7 @@ class Batcher(Generic[I, R]):
     def ran(self, rows: int, seconds: float) -> None:
         """Counts a run."""
         self._runs += 1
-        known = self._seconds_per_row
-        self._seconds_per_row = known + _NEWEST * (seconds / rows - known) if known else seconds / rows
+        self._seconds_per_row.add(seconds / rows)
         self._listener.ran(rows, seconds)
 
     def fault(self, fault: Fault) -> None:
@@ -190,7 +185,7 @@ class Batcher(Generic[I, R]):
 
     def _is_tiny(self, rows: int) -> bool:
         """Whether the engine is known to need next to nothing for so many rows."""
-        return 0 < rows * self._seconds_per_row < _AT_ONCE_SECONDS
+        return 0 < rows * self._seconds_per_row.value < _AT_ONCE_SECONDS
 
     def _answered_at_once(self, entry: Entry[I, R]) -> bool:
         """Computes an entry here, if an engine is free that may be used so."""

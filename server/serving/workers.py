@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from bundle.errors import HeavyPictureError
 from bundle.limits import Limits
+from server.batching.estimate import RunningMean
 
 # What may hold up others: about as long as the largest photograph of a telephone takes.
 _LIGHT_PIXELS = 16_000_000
@@ -37,7 +38,7 @@ class Workers:
         self._limits = limits
         self._clock = clock
         self._behind = 0  # pictures that wait or are in work in the light lane
-        self._seconds = 0.0  # that one takes there; 0 before the first
+        self._seconds = RunningMean(_NEWEST)  # that one takes there
         self._light_limits = replace(limits, work=_LIGHT_PIXELS, seconds=min(_LIGHT_SECONDS, limits.seconds))
         self._light = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._heavy = ThreadPoolExecutor(math.ceil(threads / 2), thread_name_prefix="decode-heavy")
@@ -45,7 +46,7 @@ class Workers:
     @property
     def wait_seconds(self) -> float:
         """About how long it takes until a picture that comes now is begun in the light lane."""
-        return self._behind * self._seconds / self._threads if self._behind >= self._threads else 0.0
+        return self._behind * self._seconds.value / self._threads if self._behind >= self._threads else 0.0
 
     async def run(self, work: Callable[[Limits], T]) -> T:
         """What `work` returns within the limits that it is given, from a thread. Raises what it raises, but HeavyPictureError."""
@@ -53,7 +54,7 @@ class Workers:
         try:
             with self._waiting():
                 result, seconds = await loop.run_in_executor(self._light, self._timed, work)
-            self._seconds = self._seconds + _NEWEST * (seconds - self._seconds) if self._seconds else seconds
+            self._seconds.add(seconds)
             return result
         except HeavyPictureError:
             return await loop.run_in_executor(self._heavy, work, self._limits)

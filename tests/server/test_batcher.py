@@ -222,15 +222,18 @@ async def test_time_in_queue_and_in_engine_are_told_apart() -> None:
     assert (output.queue_seconds, output.infer_seconds) == (3.0, 2.0)
 
 
-async def test_the_time_per_image_is_learnt_from_the_batches() -> None:
+async def test_how_long_the_queue_takes_is_learnt_from_the_batches() -> None:
     engine, clock = GatedEngine(), ManualClock()
     async with batching(engine, clock) as batcher:
-        assert batcher.seconds_per_row == 0
         (first,) = await queue_behind(engine, batcher, 0)
+        assert batcher.wait_seconds == 0
         clock.now += 0.5
-        engine.release(ENOUGH)
+        engine.release()
         await first
-        assert batcher.seconds_per_row == 0.5
+        waiting = await queue_behind(engine, batcher, 1)
+        assert batcher.wait_seconds == 2 * 0.5
+        engine.release(ENOUGH)
+        await asyncio.gather(*waiting)
 
 
 class TimedEngine(GatedEngine):
