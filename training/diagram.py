@@ -12,7 +12,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 
-from training.plots import DPI
+from training.style import DPI
 
 COLOURS = {
     "InputLayer": "#9aa5b1",
@@ -26,6 +26,7 @@ COLOURS = {
 }
 OTHER = "#b279a2"
 TALLEST, GAP, COLUMN = 2.6, 0.35, 1.5  # inches
+MOST = 30  # layers; more would be a strip that nobody can read
 
 
 def draw(path: Path, model: keras.Model) -> None:

@@ -4,22 +4,37 @@ Ctrl-C is a request, looked at between two batches, rather than an exception in 
 way is dropped, everything before it is kept. A second Ctrl-C is Python's own and ends the program at once.
 """
 
+import math
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
 
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from training.recipe import Training
+from training import checkpoints, tensorboard
+from training.checkpoints import Checkpoint, State
+from training.errors import TrainingError
+from training.optimisation import Training
 
-Labelled = tuple[NDArray[np.uint8], NDArray[np.int64]]  # pixels [N, H, W, C], labels [N]
+Examples = tuple[NDArray[Any], NDArray[Any]]  # inputs [N, ...] and what should come out, [N, ...]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is made small, and the figure that people look at."""
+
+    loss: "str | keras.losses.Loss"  # by Keras' name, or what computes it
+    metric: str  # by Keras' name; also the name of its columns in history.csv
+
+
+ACCURACY = "accuracy"
 
 
 @dataclass(frozen=True)
@@ -27,10 +42,10 @@ class Epoch:
     """What one whole epoch came to; the figures on the training set are Keras' running means."""
 
     number: int  # from 1
-    loss: float
-    accuracy: float
+    loss: float  # with the penalties of L1 and L2, where a recipe has them
+    score: float  # the objective's metric
     val_loss: float
-    val_accuracy: float
+    val_score: float
     seconds: float
 
 
@@ -53,6 +68,10 @@ class Watcher(Protocol):
         """`epoch` is complete, and is the `best` so far or not."""
 
 
+class NothingLearnt(KeyboardInterrupt):
+    """Training was stopped before its first epoch was complete."""
+
+
 class _Stopped(Exception):  # noqa: N818  it is no error
     """Leaves Keras' `fit` from inside a callback."""
 
@@ -60,95 +79,158 @@ class _Stopped(Exception):  # noqa: N818  it is no error
 class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]
     """Keeps the weights of the best epoch; ends the run when patience is out, leaves it when `stop` is set."""
 
-    def __init__(self, patience: int, stop: threading.Event, watcher: Watcher) -> None:
+    def __init__(
+        self,
+        metric: str,
+        training: Training,
+        stop: threading.Event,
+        watcher: Watcher,
+        checkpoint: Checkpoint | None,
+        others: list[keras.callbacks.Callback],
+    ) -> None:
         super().__init__()
-        self.patience, self.stop, self.watcher = patience, stop, watcher
+        self.others = others  # come before this one, and may look back at earlier epochs
+        self.metric, self.stop, self.watcher, self.checkpoint = metric, stop, watcher, checkpoint
+        self.epochs, self.patience = training.epochs, training.patience
         self.history: list[Epoch] = []
         self.best: Epoch | None = None
         self.weights: list[NDArray[np.float32]] = []
         self.started = 0.0
 
+    def on_train_begin(self, logs: object = None) -> None:  # noqa: ARG002  Keras' signature
+        """Shows the epochs of an unfinished run to those who look back; they have just forgotten everything."""
+        if not (self.history and self.others):
+            return
+        rate = float(self.model.optimizer.learning_rate)
+        for epoch in self.history:
+            for callback in self.others:
+                callback.on_epoch_end(epoch.number - 1, {"val_loss": epoch.val_loss})
+        self.model.optimizer.learning_rate = rate
+
     def on_epoch_begin(self, epoch: int, logs: object = None) -> None:  # noqa: ARG002  Keras' signature
         self.started = time.monotonic()
 
-    def on_train_batch_end(self, batch: int, logs: object = None) -> None:  # noqa: ARG002  Keras' signature
+    def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
         self.leave_if_asked()
+        _check_number(logs["loss"], f"in epoch {len(self.history) + 1}, batch {batch + 1} of {self.params['steps']}")
         self.watcher.batch(batch + 1, self.params["steps"])
 
     def on_test_batch_end(self, batch: int, logs: object = None) -> None:  # noqa: ARG002  Keras' signature
         self.leave_if_asked()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        done = Epoch(number=epoch + 1, seconds=time.monotonic() - self.started, **logs)
+        _check_number(logs["val_loss"], f"on the validation split after epoch {epoch + 1}")
+        figures = logs["loss"], logs[self.metric], logs["val_loss"], logs[f"val_{self.metric}"]
+        done = Epoch(epoch + 1, *figures, time.monotonic() - self.started)
         self.history.append(done)
         if self.best is None or done.val_loss < self.best.val_loss:
             self.best, self.weights = done, self.model.get_weights()
+        if self.checkpoint:
+            self.checkpoint.save(self.state(self.best))
         self.watcher.epoch(done, done is self.best)
-        self.model.stop_training = done.number - self.best.number >= self.patience
+        self.model.stop_training = self.finished
         self.leave_if_asked()
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done, or patience is out."""
+        done, best = len(self.history), self.best.number if self.best else 0
+        return done >= self.epochs or done - best >= self.patience
+
+    def state(self, best: Epoch) -> State:
+        """What training goes on from after this epoch."""
+        variables = {"network": self.model.variables, "optimiser": self.model.optimizer.variables}
+        arrays = {name: [np.asarray(each) for each in group] for name, group in variables.items()}
+        return State([asdict(epoch) for epoch in self.history], best.number, {**arrays, "best": self.weights})
+
+    def go_on(self, model: keras.Model) -> None:
+        """Brings `model` and its optimiser to where an unfinished run was, if there is one."""
+        state = self.checkpoint.load() if self.checkpoint else None
+        if state is None:
+            return
+        self.history = [Epoch(**figures) for figures in state.history]
+        self.best, self.weights = self.history[state.best - 1], list(state.arrays["best"])
+        for epoch in self.history:
+            self.watcher.epoch(epoch, epoch is self.best)
+        model.optimizer.build(model.trainable_variables)
+        for name, variables in (("network", model.variables), ("optimiser", model.optimizer.variables)):
+            for variable, value in zip(variables, state.arrays[name], strict=True):
+                variable.assign(value)
 
     def leave_if_asked(self) -> None:
         if self.stop.is_set():
             raise _Stopped
 
 
+def _check_number(loss: float, where: str) -> None:
+    """Weights do not recover from one step along a gradient that is not a number."""
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"the loss is {loss} {where}: training has diverged; lower training.learning_rate, or look for broken data"
+        )
+
+
 def fit(
     model: keras.Model,
     training: Training,
-    train: Labelled,
-    validation: Labelled,
+    objective: Objective,
+    train: Examples,
+    validation: Examples,
     stop: threading.Event,
     watcher: Watcher,
 ) -> Outcome:
     """Trains `model` and leaves it with the weights of the best epoch by validation loss.
 
-    Setting `stop` ends training after the batch under way. Raises KeyboardInterrupt when that is before the end of the
-    first epoch, so that there is nothing to keep.
+    Setting `stop` ends training after the batch under way. Raises NothingLearnt, a KeyboardInterrupt, when that is before
+    the end of the first epoch, and TrainingError when the loss is no longer a number.
     """
-    steps = training.epochs * -(-len(train[0]) // training.batch_size)
-    rate = keras.optimizers.schedules.CosineDecay(training.learning_rate, decay_steps=steps)
-    model.compile(
-        optimizer=keras.optimizers.Adam(rate),
-        loss="binary_crossentropy" if model.output_shape[-1] == 1 else "sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-    )
-    keeper = _Keeper(training.patience, stop, watcher)
+    steps = -(-len(train[0]) // training.batch_size)
+    rate = training.schedule.rate(training.learning_rate, steps, training.epochs)
+    model.compile(optimizer=training.optimiser.build(rate), loss=objective.loss, metrics=[objective.metric])
+    callbacks = training.schedule.callbacks()
+    keeper = _Keeper(objective.metric, training, stop, watcher, checkpoints.begin(), callbacks)
+    keeper.go_on(model)
     interrupted = False
     try:
-        model.fit(
-            batches(*train, training),
-            validation_data=validation,
-            validation_batch_size=256,
-            epochs=training.epochs,
-            shuffle=False,  # `batches` does
-            callbacks=[keeper],
-            verbose=0,
-        )
+        if not keeper.finished:
+            model.fit(
+                batches(*train, training, first=len(keeper.history)),
+                steps_per_epoch=steps,
+                shuffle=False,  # `batches` does
+                validation_data=validation,
+                validation_batch_size=256,
+                initial_epoch=len(keeper.history),
+                epochs=training.epochs,
+                callbacks=[*callbacks, *tensorboard.callbacks(), keeper],
+                verbose=0,
+            )
     except _Stopped:
         interrupted = True
     if keeper.best is None:
-        raise KeyboardInterrupt
+        raise NothingLearnt
     model.set_weights(keeper.weights)
     return Outcome(keeper.history, keeper.best.number, interrupted)
 
 
-def batches(pixels: NDArray[np.uint8], labels: NDArray[np.int64], training: Training) -> tf.data.Dataset:
-    """Batches of the training set, in another order each epoch and mirrored as the recipe says.
+def batches(inputs: NDArray[Any], targets: NDArray[Any], training: Training, first: int = 0) -> tf.data.Dataset:
+    """The batches of all epochs from `first`, counted from 0, one epoch after the other, each in an order that follows from seed and epoch alone.
 
     Keras' own shuffling of arrays gives every epoch the same order once a seed is set (Keras 3.15 on TensorFlow: the
     random state of its `map` starts afresh with each pass), and training then drifts towards the last batches.
     """
-    order = tf.data.Dataset.range(len(labels)).shuffle(len(labels), training.seed, reshuffle_each_iteration=True)
-    coins = tf.data.Dataset.random(training.seed, rerandomize_each_iteration=True)
-    everything = tf.constant(pixels), tf.constant(labels)
+    count = len(targets)
+    everything = tf.constant(inputs), tf.constant(targets)
 
-    def gather(members: tf.Tensor, coins: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def epoch(number: tf.Tensor) -> tf.data.Dataset:
+        seed = tf.stack([tf.constant(training.seed, tf.int64), number])
+        order = tf.random.experimental.index_shuffle(tf.range(count, dtype=tf.int64), seed, count - 1)
+        return tf.data.Dataset.from_tensor_slices(order).batch(training.batch_size)
+
+    def gather(members: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         chosen, truth = (tf.gather(array, members) for array in everything)
-        if training.mirror:
-            chosen = tf.where((coins % 2 == 0)[:, None, None, None], chosen, tf.reverse(chosen, [2]))
         return chosen, truth
 
-    return tf.data.Dataset.zip(order, coins).batch(training.batch_size).map(gather).prefetch(2)
+    return tf.data.Dataset.range(first, training.epochs).flat_map(epoch).map(gather).prefetch(2)
 
 
 @contextmanager

@@ -16,10 +16,12 @@ import numpy as np
 
 from bundle import run, strict
 from bundle.run import Run
+from bundle.samples import UNKNOWN
 from training import diagram, gallery, plots
 from training.answers import Answers
 from training.data.dataset import SplitName, balanced
-from training.fit import Epoch
+from training.fit import ACCURACY, Epoch
+from training.report import page
 
 SAMPLES = 512
 LIBRARIES = ("keras", "tensorflow", "numpy", "pillow")
@@ -32,10 +34,15 @@ def write(
     model.save(folder / run.KERAS_MODEL)
     strict.write(folder / run.RUN, document)
     _write_samples(folder / run.SAMPLES, answers["test"])
-    _write_history(folder / run.HISTORY, history)
+    write_history(folder / run.HISTORY, history, ACCURACY)
     plots.learning_curves(folder / "learning_curves.png", history, document.best_epoch, answers["test"])
-    plots.confusion_matrix(folder / "confusion_matrix.png", document.labels, answers["test"])
-    diagram.draw(folder / "network.png", model)
+    if document.kind == "multilabel":
+        plots.labels_found(folder / "labels.png", document.labels, answers["test"])
+    else:
+        plots.confusion_matrix(folder / "confusion_matrix.png", document.labels, answers["test"])
+        page.write(folder, page.Subject(document, model, answers["test"], "all test pictures"))
+    if len(model.layers) <= diagram.MOST:
+        diagram.draw(folder / "network.png", model)
     gallery.draw(folder / "answers.png", document.kind, document.labels, answers["test"])
 
 
@@ -46,11 +53,13 @@ def libraries() -> dict[str, str]:
 
 def _write_samples(path: Path, test: Answers) -> None:
     members = balanced(test.labels, SAMPLES, seed=0)
-    np.savez_compressed(path, pixels=test.pixels[members], labels=test.labels[members])
+    labels = np.full(len(members), UNKNOWN) if test.multilabel else test.labels[members]  # which has no one class
+    np.savez_compressed(path, pixels=test.pixels[members], labels=labels)
 
 
-def _write_history(path: Path, history: list[Epoch]) -> None:
+def write_history(path: Path, history: list[Epoch], metric: str) -> None:
+    """Writes a row for each epoch; `metric` is the name of its score."""
     with path.open("w", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"])
+        rows.writerow(["epoch", "loss", metric, "val_loss", f"val_{metric}", "seconds"])
         rows.writerows(astuple(epoch) for epoch in history)

@@ -1,5 +1,6 @@
 """answers.png: what the model gets right and wrong, to look at before one believes an accuracy."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +10,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from bundle.manifest import Kind
-from training.answers import Answers
-from training.data.dataset import balanced
-from training.plots import DPI
+from training.answers import THRESHOLD, Answers
+from training.data.dataset import balanced, strata
+from training.style import DPI
 
 RIGHT, WRONG = "#2e7d32", "#c62828"
 
@@ -49,16 +50,23 @@ def draw(path: Path, kind: Kind, labels: list[str], test: Answers) -> None:
 def _tile(axes: Axes, test: Answers, member: int, labels: list[str], colour: str) -> None:
     pixels = test.pixels[member]
     axes.imshow(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels, cmap="gray", vmin=0, vmax=255)
-    answer, truth = test.predicted[member], test.labels[member]
-    says = f"{labels[answer]} {test.probabilities[member, answer]:.2f}"
-    axes.set_title(says if answer == truth else f"{says}\nis {labels[truth]}", fontsize=8, color=colour, pad=3)
+    said = _named(
+        labels, np.flatnonzero(test.probabilities[member] >= THRESHOLD) if test.multilabel else [test.predicted[member]]
+    )
+    probability = "" if test.multilabel else f" {test.sureness[member]:.2f}"
+    truth = _named(labels, np.flatnonzero(test.labels[member]) if test.multilabel else [test.labels[member]])
+    wrong = "" if test.right[member] else f"\nis {truth}"
+    axes.set_title(f"{said}{probability}{wrong}", fontsize=8, color=colour, pad=3)
+
+
+def _named(labels: list[str], members: Iterable[int]) -> str:
+    return ", ".join(labels[member] for member in members) or "nothing"
 
 
 def _two(test: Answers, count: int) -> list[Block]:
-    right = test.predicted == test.labels
     return [
-        _block("right", RIGHT, right, test, count),
-        _block("wrong, the surest first", WRONG, ~right, test, count),
+        _block("right", RIGHT, test.right, test, count),
+        _block("wrong, the surest first", WRONG, ~test.right, test, count),
     ]
 
 
@@ -77,8 +85,9 @@ def _block(title: str, colour: str, chosen: NDArray[np.bool_], test: Answers, co
     """At most `count` of the `chosen` pictures: right ones evenly from all classes, wrong ones by how sure the model was."""
     members = np.flatnonzero(chosen)
     if colour == WRONG:
-        shown = members[np.argsort(-test.probabilities[members].max(axis=1), kind="stable")][:count]
+        shown = members[np.argsort(-test.sureness[members], kind="stable")][:count]
     else:
-        shown = members[balanced(test.labels[members], count, seed=0)]
-        shown = shown[np.argsort(test.labels[shown], kind="stable")]
+        classes = strata(test.labels)
+        shown = members[balanced(classes[members], count, seed=0)]
+        shown = shown[np.argsort(classes[shown], kind="stable")]
     return Block(title, colour, shown, len(members))

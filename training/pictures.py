@@ -3,8 +3,11 @@
 import csv
 from pathlib import Path
 
+import numpy as np
+
 from bundle import files
 from training.data.dataset import Dataset, Split, SplitName, balanced
+from training.data.multilabel import BETWEEN
 from training.progress import bar
 
 TRUTH = "truth.csv"
@@ -34,12 +37,12 @@ def write(dataset: Dataset, name: SplitName, out: Path, count: int | None, seed:
 
 
 def _row(split: Split, member: int, labels: list[str]) -> dict[str, object]:
-    class_index = int(split.labels[member])
-    label = labels[class_index]
+    classes = np.flatnonzero(split.labels[member]) if split.labels.ndim == 2 else [int(split.labels[member])]
+    label = BETWEEN.join(labels[number] for number in classes)
     row: dict[str, object] = {
-        "file": f"{member:05}-{label.replace(' ', '-')}.png",
+        "file": f"{member:05}-{label.replace(' ', '-').replace(BETWEEN, '+') or 'nothing'}.png",
         "label": label,
-        "class_index": class_index,
+        "class_index": BETWEEN.join(map(str, classes)),
     }
     if split.box:
         row.update(zip(_EDGES, split.box(member) or [""] * 4, strict=True))

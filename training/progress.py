@@ -13,7 +13,7 @@ console = Console(stderr=True, highlight=False)
 
 
 def bar() -> Progress:
-    """A bar of "description, done/total, time left" that disappears when it is finished."""
+    """A bar of "description, done/total, time left" that disappears when it is finished; none where nobody watches."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -21,14 +21,18 @@ def bar() -> Progress:
         TimeRemainingColumn(),
         console=console,
         transient=True,
+        disable=not console.is_terminal,
     )
 
 
 class FitBar:
-    """A bar for the batches of the epoch under way, and a line for each epoch that is complete."""
+    """A bar for the batches of the epoch under way, and a line for each epoch that is complete.
 
-    def __init__(self, epochs: int) -> None:
-        self._epochs, self._bar = epochs, bar()
+    `form` is how the metric is written: ".2%" for a share.
+    """
+
+    def __init__(self, epochs: int, form: str) -> None:
+        self._epochs, self._form, self._bar = epochs, form, bar()
         self._task = self._bar.add_task(f"epoch 1/{epochs}", total=None)
 
     def __enter__(self) -> "FitBar":
@@ -45,10 +49,10 @@ class FitBar:
         self._bar.update(self._task, completed=done, total=batches)
 
     def epoch(self, epoch: "Epoch", best: bool) -> None:
-        """Prints the epoch's losses and accuracies and begins the next bar."""
+        """Prints the epoch's losses and scores and begins the next bar."""
         console.print(
-            f"epoch {epoch.number:>3}/{self._epochs}  training {epoch.loss:.4f} {epoch.accuracy:6.2%}  "
-            f"validation {epoch.val_loss:.4f} {epoch.val_accuracy:6.2%}  {epoch.seconds:.1f} s"
+            f"epoch {epoch.number:>3}/{self._epochs}  training {epoch.loss:.4f} {epoch.score:{self._form}}  "
+            f"validation {epoch.val_loss:.4f} {epoch.val_score:{self._form}}  {epoch.seconds:.1f} s"
             + ("  [green]best[/green]" if best else ""),
             soft_wrap=True,
         )

@@ -4,43 +4,19 @@ A wrong key would otherwise be ignored without a sign of it, so unknown, missing
 the key and, where one is close, the key that was probably meant.
 """
 
-import difflib
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
 from bundle import strict
-from bundle.manifest import Positive
-from bundle.preprocess import PreprocessSpec
-from training.data import Data
-from training.errors import RecipeError
-from training.networks import Network
+from training.errors import RecipeError, hint
+from training.tasks import Recipe
+from training.tasks.classification import Classification
 
 _FOLDER = resources.files("training") / "recipes"
-
-
-class Training(strict.Document, frozen=True):
-    """How the network is fitted: Adam on the cross-entropy, its rate falling along half a cosine (arXiv:1608.03983)."""
-
-    epochs: Positive  # at most
-    batch_size: Positive
-    learning_rate: Annotated[float, msgspec.Meta(gt=0)]  # at the start; zero after the last of `epochs`
-    patience: Positive  # epochs without a better validation loss after which training ends
-    mirror: bool  # turn half of the training pictures left to right, others in every epoch
-    seed: Annotated[int, msgspec.Meta(ge=0, lt=2**32)]  # of the first weights, the order of pictures and dropout
-
-
-class Recipe(strict.Document, frozen=True):
-    """A recipe file."""
-
-    summary: str
-    data: Data
-    preprocess: PreprocessSpec
-    network: Network
-    training: Training
 
 
 def shipped() -> list[str]:
@@ -58,12 +34,21 @@ def load(name: str, changes: list[str]) -> Recipe:
         _apply(table, change)
     try:
         _check_names(table, msgspec.inspect.type_info(Recipe), "")
-        return msgspec.convert(table, Recipe)
+        recipe: Recipe = msgspec.convert(table, Recipe)
     except msgspec.ValidationError as error:
         raise RecipeError(f"recipe {name}: {str(error).replace('`$.', '`')}") from error
+    return recipe
 
 
-def settings(recipe: Recipe) -> dict[str, Any]:
+def of_pictures(name: str, changes: list[str]) -> Classification:
+    """The recipe `name`, for what is about pictures and their classes; raises RecipeError when it has another task."""
+    recipe = load(name, changes)
+    if not isinstance(recipe, Classification):
+        raise RecipeError(f"recipe {name}: this is for recipes that classify pictures")
+    return recipe
+
+
+def settings(recipe: strict.Document) -> dict[str, Any]:
     """The recipe as plain JSON data, for run.json."""
     return msgspec.json.decode(msgspec.json.encode(recipe), type=dict[str, Any])
 
@@ -73,7 +58,7 @@ def _read(name: str) -> dict[str, Any]:
         return tomllib.loads((_FOLDER / f"{name}.toml").read_text())
     path = Path(name)
     if path.suffix != ".toml":
-        raise RecipeError(f"no recipe is called {name!r}{_hint(name, shipped())} (or give the path of a .toml file)")
+        raise RecipeError(f"no recipe is called {name!r}{hint(name, shipped())} (or give the path of a .toml file)")
     try:
         return tomllib.loads(path.read_text())
     except OSError as error:
@@ -128,15 +113,10 @@ def _structure(value: dict[str, Any], kind: msgspec.inspect.Type, path: str) -> 
     if first.tag_field is None:
         return first
     name = value.get(first.tag_field)
-    _check_known(name, list(members), f"{path}.{first.tag_field} cannot be")
+    _check_known(name, list(members), f"{path}.{first.tag_field} cannot be".lstrip("."))
     return members[name]
 
 
 def _check_known(word: Any, known: list[Any], complaint: str) -> None:
     if word not in known:
-        raise RecipeError(f"{complaint} {word!r}{_hint(str(word), known)}")
-
-
-def _hint(word: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(word, known)
-    return f"; did you mean {' or '.join(near)}?" if near else f"; there are {', '.join(sorted(known))}"
+        raise RecipeError(f"{complaint} {word!r}{hint(str(word), known)}")

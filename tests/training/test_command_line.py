@@ -16,12 +16,13 @@ from typer.testing import CliRunner
 from bundle import run as runs
 from training import fit, recipe
 from training.__main__ import app
+from training.recipe import of_pictures
 
-SMALL = ["--set", "network.blocks=[{filters=4, kernel=5, pool=3}]", "--set", "training.batch_size=256"]
+SMALL = ["--set", "network.blocks=[{filters=4, kernel=5, pool=3, dropout=0.0}]", "--set", "training.batch_size=256"]
 
 
 def training(*arguments: str) -> tuple[int, str, str]:
-    result = CliRunner().invoke(app, arguments)
+    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
     return result.exit_code, result.stdout, result.stderr
 
 
@@ -37,7 +38,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_leaves_a_whole_run_folder(run_folder: Path) -> None:
     assert {file.name for file in run_folder.iterdir()} == {
         "model.keras", "run.json", "samples.npz", "history.csv",
-        "learning_curves.png", "confusion_matrix.png", "network.png", "answers.png",
+        "learning_curves.png", "confusion_matrix.png", "network.png", "answers.png", "report.html",
     }  # fmt: skip
     for picture in run_folder.glob("*.png"):
         with Image.open(picture) as image:
@@ -89,7 +90,7 @@ def test_a_wrong_key_ends_with_one_line_and_status_2(tmp_path: Path) -> None:
 def test_list_shows_the_recipes_with_their_sizes() -> None:
     status, table, _ = training("list")
     assert status == 0
-    for word in ("digits", "fashion", "sprites", "93,322", "69,405", "28x28x1", "90x160x3"):
+    for word in ("digits", "fashion", "sprites", "93,322", "69,405", "28x28x1", "90x160x3", "validation accuracy 0.63"):
         assert word in table
 
 
@@ -98,7 +99,7 @@ def test_pictures_are_the_original_scans_with_their_truth(tmp_path: Path) -> Non
     assert (status, "360 test pictures" in output) == (0, True)
     with (tmp_path / "digits" / "truth.csv").open() as file:
         rows = list(csv.DictReader(file))
-    split = recipe.load("digits", []).data.load().splits["test"]
+    split = of_pictures("digits", []).data.load().splits["test"]
     assert len(rows) == len(split.labels) == len(list((tmp_path / "digits").glob("*.png")))
     for index, row in enumerate(rows):
         assert row == {
@@ -118,7 +119,7 @@ def test_a_sample_of_sprites_is_even_and_tells_where_the_hero_is(tmp_path: Path)
     with (tmp_path / "sprites" / "truth.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert sorted(row["label"] for row in rows) == ["hero"] * 3 + ["no hero"] * 3
-    split = recipe.load("sprites", []).data.load().splits["validation"]
+    split = of_pictures("sprites", []).data.load().splits["validation"]
     assert split.box is not None
     for row in rows:
         edges = [row[edge] for edge in ("left", "top", "right", "bottom")]
@@ -152,7 +153,7 @@ def test_ctrl_c_keeps_the_best_epoch_so_far_and_says_so(tmp_path: Path) -> None:
     run = runs.read(tmp_path / "run")
     assert run.interrupted
     assert 1 <= run.best_epoch <= run.epochs < 500
-    assert len(list((tmp_path / "run").iterdir())) == 8
+    assert len(list((tmp_path / "run").iterdir())) == 9
 
 
 def test_ctrl_c_in_the_first_epoch_writes_nothing_and_says_so(tmp_path: Path) -> None:

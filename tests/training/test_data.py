@@ -1,17 +1,16 @@
 """The data sets: their sizes, their order, and that a picture sent as a file gives the pixels trained on."""
 
 import io
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bundle import preprocess
 from bundle.preprocess import PreprocessSpec
-from training import recipe
 from training.data import Data, fashion
 from training.data.dataset import ArrayPictures, Dataset, balanced, fingerprint, pixels_of
-from training.errors import DataError, RecipeError
+from training.errors import RecipeError
+from training.recipe import of_pictures
 
 needs_fashion = pytest.mark.skipif(
     not fashion.DEBIAN_FOLDER.is_dir(), reason=f"install the Debian package {fashion.DEBIAN_PACKAGE}"
@@ -19,7 +18,7 @@ needs_fashion = pytest.mark.skipif(
 
 
 def load(name: str) -> tuple[Dataset, PreprocessSpec]:
-    chosen = recipe.load(name, [])
+    chosen = of_pictures(name, [])
     return chosen.data.load(), chosen.preprocess
 
 
@@ -61,33 +60,9 @@ def test_a_picture_sent_as_a_png_file_gives_the_pixels_trained_on(name: str) -> 
 @needs_fashion
 def test_fashion_pictures_reach_the_model_as_they_were_published() -> None:
     dataset, spec = load("fashion")
-    (_, _), (published, _) = fashion.published()
+    _, published = fashion.parts()
     pixels = pixels_of(dataset.splits["test"].pictures, spec, lambda: None)
-    np.testing.assert_array_equal(pixels[..., 0], published)
-
-
-def test_missing_fashion_data_is_an_error_with_both_ways_to_get_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def no_network() -> None:
-        raise OSError("no route to host")
-
-    monkeypatch.setattr("keras.datasets.fashion_mnist.load_data", no_network)
-    with pytest.raises(DataError) as refusal:
-        fashion.published(tmp_path / "absent")
-    for part in (
-        "absent does not exist",
-        "no route to host",
-        "apt-get install dataset-fashion-mnist",
-        "with a network",
-    ):
-        assert part in str(refusal.value)
-
-
-def test_a_damaged_fashion_file_is_an_error_with_its_name(tmp_path: Path) -> None:
-    (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(b"not gzip")
-    with pytest.raises(DataError, match=r"train-images-idx3-ubyte\.gz: cannot be read"):
-        fashion.published(tmp_path)
+    np.testing.assert_array_equal(pixels[..., 0], published.pictures)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +74,7 @@ def test_a_damaged_fashion_file_is_an_error_with_its_name(tmp_path: Path) -> Non
     ],
 )
 def test_splits_that_leave_nothing_over_are_refused(name: str, change: str) -> None:
-    data: Data = recipe.load(name, [change]).data
+    data: Data = of_pictures(name, [change]).data
     with pytest.raises(RecipeError, match="nothing to"):
         data.load()
 

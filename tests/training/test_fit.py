@@ -8,15 +8,30 @@ from dataclasses import dataclass, field
 import keras
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from training import fit
 from training.answers import Answers
-from training.fit import Epoch, Labelled
-from training.networks import Block, Convolutional
-from training.recipe import Training
+from training.errors import TrainingError
+from training.fit import Epoch, Examples, Objective
+from training.optimisation import Adam, Constant, Cosine, Plateau, Sgd, Training
 
-NETWORK = Convolutional(blocks=[Block(filters=4, kernel=3, pool=2)], head="flatten", dense=[], dropout=0.0)
-SETTINGS = Training(epochs=6, batch_size=8, learning_rate=0.01, patience=6, mirror=False, seed=1)
+SETTINGS = Training(epochs=6, batch_size=8, optimiser=Adam(), learning_rate=0.01, schedule=Cosine(), patience=6, seed=1)
+
+
+def network() -> keras.Model:
+    """A small convolutional network with one sigmoid, for pictures of 8x8."""
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 1), dtype="uint8"),
+            layers.Rescaling(1 / 127.5, offset=-1),
+            layers.Conv2D(4, 3, activation="relu"),
+            layers.MaxPooling2D(2),
+            layers.Flatten(),
+            layers.Dense(1, activation="sigmoid"),
+        ]
+    )
 
 
 @dataclass
@@ -36,7 +51,7 @@ class Notes:
         self.epochs.append((epoch, best))
 
 
-def pictures(count: int, seed: int) -> Labelled:
+def pictures(count: int, seed: int) -> Examples:
     """Dark pictures (0) and bright ones (1), with much noise."""
     dice = np.random.default_rng(seed)
     labels = dice.integers(0, 2, count)
@@ -46,8 +61,9 @@ def pictures(count: int, seed: int) -> Labelled:
 
 def trained(notes: Notes, settings: Training = SETTINGS) -> tuple[keras.Model, fit.Outcome]:
     fit.make_reproducible(settings.seed)
-    model = NETWORK.build((8, 8, 1), 2)
-    return model, fit.fit(model, settings, pictures(64, 0), pictures(32, 1), notes.stop, notes)
+    model = network()
+    objective = Objective("binary_crossentropy", "accuracy")
+    return model, fit.fit(model, settings, objective, pictures(64, 0), pictures(32, 1), notes.stop, notes)
 
 
 def test_the_model_is_left_as_it_was_in_its_best_epoch() -> None:
@@ -58,30 +74,46 @@ def test_the_model_is_left_as_it_was_in_its_best_epoch() -> None:
     assert [epoch.number for epoch, is_best in notes.epochs if is_best][-1] == best.number
     metrics = Answers(*pictures(32, 1), fit.probabilities(model, pictures(32, 1)[0])).metrics
     assert metrics.loss == pytest.approx(best.val_loss, rel=1e-4)
-    assert metrics.accuracy == pytest.approx(best.val_accuracy)
+    assert metrics.accuracy == pytest.approx(best.val_score)
 
 
 def test_the_same_seed_trains_the_same_model_and_another_seed_another() -> None:
     first, again = trained(Notes()), trained(Notes())
-    other = trained(Notes(), Training(epochs=6, batch_size=8, learning_rate=0.01, patience=6, mirror=False, seed=2))
+    other = trained(Notes(), replace(SETTINGS, seed=2))
     for weights, same in zip(first[0].get_weights(), again[0].get_weights(), strict=True):
         np.testing.assert_array_equal(weights, same)
     assert first[1].history[0].val_loss != other[1].history[0].val_loss
 
 
 def test_every_epoch_sees_all_pictures_in_an_order_of_its_own() -> None:
-    data = fit.batches(pictures(20, 0)[0], np.arange(20), SETTINGS)
-    orders = [np.concatenate([members.numpy() for _, members in data]) for _ in range(3)]
+    data = fit.batches(pictures(20, 0)[0], np.arange(20), replace(SETTINGS, epochs=3))
+    sizes = [len(members) for _, members in data]
+    assert sizes == [8, 8, 4] * 3
+    orders = np.concatenate([members.numpy() for _, members in data]).reshape(3, 20)
     for order in orders:
         np.testing.assert_array_equal(np.sort(order), np.arange(20))
     assert len({tuple(order) for order in orders}) == 3
 
 
 def test_training_ends_when_patience_is_out() -> None:
-    settings = Training(epochs=50, batch_size=8, learning_rate=0.3, patience=2, mirror=False, seed=1)
-    _, outcome = trained(Notes(), settings)
+    _, outcome = trained(Notes(), replace(SETTINGS, epochs=50, learning_rate=0.3, patience=2))
     assert len(outcome.history) == outcome.best_epoch + 2 < 50
     assert not outcome.interrupted
+
+
+def test_on_a_plateau_the_learning_rate_is_lowered() -> None:
+    schedule = Plateau(patience=1, factor=0.5)
+    model, outcome = trained(Notes(), replace(SETTINGS, schedule=schedule, learning_rate=0.1, patience=6))
+    losses = [epoch.val_loss for epoch in outcome.history]
+    worse = sum(loss >= min(losses[:index]) for index, loss in enumerate(losses) if index)
+    assert worse
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.1 * 0.5**worse)
+
+
+def test_a_loss_that_is_no_number_ends_training_with_what_to_change() -> None:
+    diverging = replace(SETTINGS, optimiser=Sgd(momentum=0.9), schedule=Constant(), learning_rate=1e30)
+    with pytest.raises(TrainingError, match=r"the loss is (nan|inf) in epoch \d.*lower training.learning_rate"):
+        trained(Notes(), diverging)
 
 
 @pytest.mark.parametrize("last_batch", [3, 8])

@@ -6,11 +6,11 @@ import pytest
 
 from training import recipe
 from training.errors import RecipeError
+from training.recipe import of_pictures
 
 
-@pytest.mark.parametrize("name", ["digits", "fashion", "sprites"])
+@pytest.mark.parametrize("name", recipe.shipped())
 def test_shipped_recipes_are_complete(name: str) -> None:
-    assert name in recipe.shipped()
     assert recipe.load(name, []).summary
 
 
@@ -29,8 +29,12 @@ def test_set_changes_one_key_and_nothing_else() -> None:
 
 
 def test_set_takes_words_without_quotes_and_toml_values() -> None:
-    changed = recipe.load("digits", ["network.head=flatten", "network.dense=[16, 8]", "summary=two words"])
-    assert (changed.network.head, changed.network.dense, changed.summary) == ("flatten", [16, 8], "two words")
+    changed = of_pictures("digits", ["network.head.vector=flatten", "network.head.dense=[16, 8]", "summary=two words"])
+    assert (changed.network.head.vector, changed.network.head.dense, changed.summary) == (
+        "flatten",
+        [16, 8],
+        "two words",
+    )
 
 
 @pytest.mark.parametrize(
@@ -40,15 +44,20 @@ def test_set_takes_words_without_quotes_and_toml_values() -> None:
         ("training.sed=3", "training.sed: there is no key 'sed'; did you mean seed?"),
         ("network.blocks=[{filtres=3}]", "network.blocks[0].filtres: there is no key 'filtres'; did you mean filters?"),
         ("network.name=convolution", "network.name cannot be 'convolution'; did you mean convolutional?"),
-        ("network.head=avrage", "network.head cannot be 'avrage'; did you mean average?"),
+        ("network.head.vector=avrage", "network.head.vector cannot be 'avrage'; did you mean average?"),
         ("preprocess.colour=red", "preprocess.colour cannot be 'red'; there are grey, rgb"),
+        ("task=classify", "task cannot be 'classify'; did you mean classification?"),
+        ("training.optimiser.name=adm", "training.optimiser.name cannot be 'adm'; did you mean adam?"),
+        ("training.optimiser.momentum=0.9", "training.optimiser.momentum: there is no key 'momentum'"),
+        ("training.schedule={name='step', every=2}", "missing required field `factor` - at `training.schedule`"),
+        ("augmentation=[{name='flipp'}]", "augmentation[0].name cannot be 'flipp'; did you mean flip?"),
         ("data.name=dgits", "data.name cannot be 'dgits'; did you mean digits?"),
         ("training.epochs=many", "Expected `int`, got `str` - at `training.epochs`"),
         ("training.epochs=0", "Expected `int` >= 1 - at `training.epochs`"),
         ("training.epochs", "write it as key=value"),
         ("summary.words=3", "summary is a value and has no keys in it"),
         ("training=3", "Expected `object`, got `int` - at `training`"),
-        ("network={blocks=[]}", "network.name cannot be None; there are convolutional"),
+        ("network={blocks=[]}", "network.name cannot be None; there are convolutional, dense"),
         ("training={epochs=3}", "missing required field `batch_size` - at `training`"),
     ],
 )

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops
 
-from training import recipe
 from training.data.shapes import Drawing
 from training.data.sprites import draw, plan
+from training.recipe import of_pictures
 
 SEEDS = range(12)
 
@@ -20,7 +20,7 @@ def difference(one: Image.Image, other: Image.Image) -> tuple[int, int, int, int
 
 def test_scenes_depend_on_the_seed_alone() -> None:
     first, again, other = (
-        recipe.load("sprites", [f"data.seed={seed}"]).data.load().splits["test"] for seed in (1, 1, 2)
+        of_pictures("sprites", [f"data.seed={seed}"]).data.load().splits["test"] for seed in (1, 1, 2)
     )
     for index in range(4):
         assert first.pictures[index] == again.pictures[index]
@@ -28,17 +28,17 @@ def test_scenes_depend_on_the_seed_alone() -> None:
 
 
 def test_the_whole_set_has_its_heroes() -> None:
-    splits = recipe.load("sprites", []).data.load().splits.values()
+    splits = of_pictures("sprites", []).data.load().splits.values()
     np.testing.assert_array_equal(sum(np.bincount(split.labels) for split in splits), [3046, 2211])
 
 
 def test_scenes_are_colour_pictures_of_160_by_90() -> None:
-    picture = recipe.load("sprites", []).data.load().splits["train"].pictures[0]
+    picture = of_pictures("sprites", []).data.load().splits["train"].pictures[0]
     assert (picture.size, picture.mode) == ((160, 90), "RGB")
 
 
 def test_there_is_a_box_exactly_where_the_label_says_there_is_a_hero() -> None:
-    split = recipe.load("sprites", []).data.load().splits["test"]
+    split = of_pictures("sprites", []).data.load().splits["test"]
     assert split.box is not None
     for index in range(40):
         box = split.box(index)

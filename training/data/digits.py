@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 
 from bundle import strict
-from bundle.manifest import Positive
+from bundle.manifest import Kind, Positive
 from training.data.dataset import ArrayPictures, Dataset, Split, SplitName
 from training.errors import RecipeError
 
@@ -20,6 +20,7 @@ class Digits(strict.Document, frozen=True, tag_field="name", tag="digits"):
     test: Positive
     seed: Annotated[int, msgspec.Meta(ge=0)]  # of the division into splits
 
+    kind: ClassVar[Kind] = "multiclass"
     labels: ClassVar[list[str]] = [str(digit) for digit in range(10)]
 
     def load(self) -> Dataset:
@@ -40,6 +41,7 @@ class Digits(strict.Document, frozen=True, tag_field="name", tag="digits"):
         parts: dict[SplitName, np.ndarray] = {"train": train, "validation": validation, "test": test}
         return Dataset(
             name="digits",
+            kind=self.kind,
             labels=self.labels,
             splits={
                 name: Split(ArrayPictures(pictures[members]), digits[members].astype(np.int64))

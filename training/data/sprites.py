@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bundle import strict
-from bundle.manifest import Positive
+from bundle.manifest import Kind, Positive
 from training.data import figures, scenery
-from training.data.dataset import Box, Dataset, Split, SplitName
+from training.data.dataset import Box, Dataset, Pictures, Split, SplitName
 from training.data.scenery import HEIGHT, WIDTH, Background, Dice
 from training.data.shapes import SUPERSAMPLING, Colour, Drawing, extent, mix, paint, place
 from training.errors import RecipeError
@@ -65,6 +65,7 @@ class Sprites(strict.Document, frozen=True, tag_field="name", tag="sprites"):
     validation: Positive
     seed: Annotated[int, msgspec.Meta(ge=0)]  # of all scenes and of the division into splits
 
+    kind: ClassVar[Kind] = "binary"
     labels: ClassVar[list[str]] = ["no hero", "hero"]
 
     def load(self) -> Dataset:
@@ -80,11 +81,11 @@ class Sprites(strict.Document, frozen=True, tag_field="name", tag="sprites"):
         for name, numbers in zip(names, np.split(np.arange(total), first), strict=True):
             scenes = Scenes(self.seed, numbers, labels[numbers])
             splits[name] = Split(scenes, labels[numbers], scenes.box)
-        return Dataset("sprites", self.labels, splits)
+        return Dataset("sprites", self.kind, self.labels, splits)
 
 
 @dataclass(frozen=True)
-class Scenes:
+class Scenes(Pictures):
     """Scenes by position in a split."""
 
     seed: int
