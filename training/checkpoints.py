@@ -62,7 +62,7 @@ class Checkpoint:
         if not self._path.exists():
             return None
         try:
-            with np.load(self._path, allow_pickle=False) as stored:
+            with self._path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 history, best = msgspec.json.decode(stored["figures"].tobytes(), type=tuple[list[dict[str, Any]], int])
                 groups: dict[str, list[NDArray[Any]]] = {}
                 for name in stored.files:

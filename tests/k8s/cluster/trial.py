@@ -3,9 +3,6 @@
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-
-import psutil
 
 from client import Client
 from client.results import ModelState
@@ -15,7 +12,6 @@ from tests.k8s.cluster.custom_metrics import Pods, custom_metrics, total
 from tests.k8s.cluster.programs import until
 from tests.k8s.cluster.site import MODEL, OVERLAY, SELECTOR, Site
 
-_METRIC = "seethrough_inflight_images"
 _DEPLOYMENT = "deployment/seethrough"
 
 
@@ -88,36 +84,13 @@ def recovers_when_memory_runs_out(site: Site) -> str:
 
 @contextmanager
 def _all_memory_taken(site: Site, pod: str) -> Iterator[None]:
-    """Something in the pod takes memory without end. It is the largest there, so the kernel is told from outside to leave it alone."""
-    marker = f"memory-of-{pod}"
-    taking = f"{marker!r}\ninput()\nheld = []\nwhile True: held.append(b'x' * (8 << 20))"
-    command = site.kubectl.command("exec", "--stdin", pod, "--", "python", "-c", taking)
-    with subprocess.Popen(command, stdin=subprocess.PIPE, text=True) as taker:
-        until(lambda: bool(_in_pod(marker)), "nothing takes memory", 60)
-        for each in _in_pod(marker):
-            Path(f"/proc/{each.pid}/oom_score_adj").write_text("-1000")
-        assert taker.stdin is not None
-        print("now", file=taker.stdin, flush=True)
+    """Processes in the pod take more memory than it may have, each of them less than the server: the kernel kills the largest."""
+    taking = "import os, time\nwhile os.fork(): time.sleep(0.1)\nheld = b'x' * (48 << 20)\ntime.sleep(600)"
+    with subprocess.Popen(site.kubectl.command("exec", pod, "--", "python", "-c", taking)) as taker:
         try:
             yield
         finally:
             taker.kill()
-
-
-def _in_pod(marker: str) -> list[psutil.Process]:
-    """Processes with `marker` on their command line that belong to a pod."""
-    return [
-        each
-        for each in psutil.process_iter(["cmdline"])
-        if any(marker in word for word in each.info["cmdline"] or ()) and "kubepods" in _cgroup(each.pid)
-    ]
-
-
-def _cgroup(process: int) -> str:
-    try:
-        return Path(f"/proc/{process}/cgroup").read_text()
-    except OSError:  # it has ended
-        return ""
 
 
 def _ended(site: Site, pod: str) -> str:
