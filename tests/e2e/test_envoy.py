@@ -37,7 +37,8 @@ def test_a_kill_fails_no_more_than_the_calls_in_work_there(pair: Fleet) -> None:
         pair.end(0, signal.SIGKILL)
         pair.wait_until_seen(1)
     failed = callers.ends.total() - callers.ends["OK"]
-    assert failed <= CALLERS, callers.ends
+    # What each had in work, and at most one more that the kernel took for the process before it closed its sockets.
+    assert failed <= 2 * CALLERS, callers.ends
     assert {end.partition(":")[0] for end in callers.ends} <= {"OK", "UNAVAILABLE"}
 
 

@@ -51,7 +51,7 @@ def test_a_server_that_stops_is_told_of_and_what_it_owed_is_asked_again(browser:
             visit.page.locator("#notice", has_text="The server does not answer").wait_for()
             with serving(models, "--http-port", port):
                 visit.page.wait_for_selector(f'{EVIDENCE}[aria-label*="blocks-6.jpg"]')
-                assert not visit.page.locator("#notice").is_visible()
+                visit.page.locator("#notice").wait_for(state="hidden")
                 assert not visit.page.locator(".answer .problem").is_visible()
             refused = [error for error in visit.errors if "net::ERR_" not in error and "503" not in error]
             assert refused == []

@@ -124,7 +124,7 @@ def test_a_request_may_begin_behind_a_large_one(server: RunningServer) -> None:
     assert answers.endswith(b"ok\n")
 
 
-@pytest.mark.parametrize("path", ["/", "/v2/", "/v1/models/", "/v2/models/a/b/c", "/v2/models//ready"])
+@pytest.mark.parametrize("path", ["/nothing", "/v2/", "/v1/models/", "/v2/models/a/b/c", "/v2/models//ready"])
 def test_an_unknown_path_is_not_found_and_says_where_all_are(server: RunningServer, path: str) -> None:
     answer = ask(server.http, "GET", path)
     assert answer.status == 404

@@ -1,7 +1,6 @@
 """What runs the pods: containerd and the kubelet, on this machine, which reaches every pod by its address."""
 
 import json
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -153,7 +152,7 @@ def _disconnect(folder: Path, others: set[str]) -> None:
     """Takes away what pods leave behind: network, and mounts below `folder`. `others` are namespaces that were there before."""
     for namespace in _namespaces() - others:
         run("ip", "netns", "del", namespace, check=False)
-    subprocess.run(["ip", "link", "del", _BRIDGE], check=False, stderr=subprocess.DEVNULL)
+    run("ip", "link", "del", _BRIDGE, check=False)
     unmount(folder)
 
 
