@@ -1,6 +1,7 @@
 """A bundle that passed every step becomes a version in service: its engines get a batcher, and somebody listens to how they fare."""
 
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +47,7 @@ def served(identity: Identity, loaded: Loaded, around: Surroundings) -> ServedMo
         model = ServedTensors(*common, manifest, _batcher(Tensors, loaded, listener))
     else:
         model = ServedClassifier(*common, manifest, _batcher(Images, loaded, listener))
-    listener.model = model
+    listener.model = weakref.ref(model)
     return model
 
 
@@ -63,7 +64,9 @@ class _Listener:
 
     identity: Identity
     around: Surroundings
-    model: ServedModel | None = None  # once there is one
+    # Once there is one. Weak, because its batcher holds this: a version that goes is freed at once, and not when Python looks for
+    # cycles, several versions later.
+    model: Callable[[], ServedModel | None] = lambda: None
 
     def ran(self, rows: int, seconds: float) -> None:
         """An engine ran once."""
@@ -75,5 +78,5 @@ class _Listener:
 
     def failing(self, reason: str) -> None:
         """The engines fail again and again, or no longer."""
-        if self.model is not None:
-            self.around.on_failing(self.model, reason)
+        if (model := self.model()) is not None:
+            self.around.on_failing(model, reason)

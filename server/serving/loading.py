@@ -125,11 +125,12 @@ def _loaded(
     canary: ImageItem | TensorItem,
 ) -> Loaded:
     best = _best(_by_speed(found, steps, settings), steps.check)
+    choice = best.choice
 
     def rebuild() -> Engine:
         if files.verify(folder) != manifest:
             raise BundleError(f"{folder} holds another bundle now; the model has to be loaded again")
-        engine = select.build(steps.graphs[best.choice.precision], best.choice, settings)
+        engine = select.build(steps.graphs[choice.precision], choice, settings)
         steps.check(engine)
         return engine
 

@@ -256,8 +256,8 @@ class Repository(Catalogue):
             await model.batcher.close()
 
         def forget(done: asyncio.Task[None]) -> None:
-            self._leaving.pop(done, None)
-            asyncio.get_running_loop().run_in_executor(None, memory.give_back)
+            last = [self._leaving.pop(done)]
+            asyncio.get_running_loop().run_in_executor(None, _free, last)
 
         task = asyncio.create_task(free())
         self._leaving[task] = model
@@ -310,3 +310,9 @@ class Repository(Catalogue):
         log.error("refused %s version %d: %s", name, version, reason)
         self._events.emit(BundleTried(name, str(version), "refused"))
         return NotServed(ModelState.REFUSED, reason)
+
+
+def _free(last: list[ServedModel]) -> None:
+    """Drops the last reference to a version, which takes some ten milliseconds: not in the event loop."""
+    last.clear()
+    memory.give_back()

@@ -1,7 +1,10 @@
 """What is in service follows the folder of models."""
 
+import asyncio
+import gc
 import logging
 import shutil
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -277,6 +280,27 @@ async def test_a_version_that_is_replaced_is_freed_only_when_nobody_uses_it(tmp_
             assert found.batcher.queued == 0
             assert await answered(found)
         await found.users.gone()
+
+
+async def test_a_version_that_nobody_uses_any_more_is_freed_without_waiting_for_python_to_find_cycles(
+    tmp_path: Path,
+) -> None:
+    make_bundle(tmp_path / "m/1")
+    async with watching(tmp_path) as loaded:
+        found: ServedModel | None = loaded.resolve("m", 1)
+        assert found is not None
+        version, engine = weakref.ref(found), weakref.ref(found.engine)
+        del found
+        gc.disable()
+        try:
+            shutil.rmtree(tmp_path / "m/1")
+            make_bundle(tmp_path / "m/1", seed=1)
+            await look(loaded)
+            async with asyncio.timeout(10):
+                while version() or engine():  # noqa: ASYNC110  the threads of its engines have to end
+                    await asyncio.sleep(0.01)
+        finally:
+            gc.enable()
 
 
 async def answered(model: ServedModel) -> bool:
