@@ -15,6 +15,11 @@ from training.data.dataset import balanced, strata
 from training.style import DPI
 
 RIGHT, WRONG = "#2e7d32", "#c62828"
+# Inches.
+_WIDTH = 13.0
+_TITLE = 0.45  # above a block
+_CAPTION = 0.4  # above a picture
+_GAP = 0.08  # between pictures
 
 
 @dataclass(frozen=True)
@@ -33,30 +38,44 @@ def draw(path: Path, kind: Kind, labels: list[str], test: Answers) -> None:
     columns = 6 if width > 1.5 * height else 12
     blocks = _four(labels, test, 2 * columns) if kind == "binary" else _two(test, 4 * columns)
     rows = [max(1, -(-len(block.members) // columns)) for block in blocks]
-    tall = [0.45 + count * (13 / columns * height / width + 0.4) for count in rows]  # inches
-    figure = Figure(figsize=(13, sum(tall)), layout="constrained")
-    parts = figure.subfigures(len(blocks), 1, squeeze=False, height_ratios=tall).flat
-    for part, block, count in zip(parts, blocks, rows, strict=True):
+    wide = _WIDTH / columns
+    tile = (wide - _GAP) * height / width + _GAP + _CAPTION
+    tall = [_TITLE + count * tile for count in rows]
+    figure = Figure(figsize=(_WIDTH, sum(tall)))
+    # One pair of axes, in inches: a pair for each of a hundred pictures takes seconds.
+    axes = figure.add_axes((0, 0, 1, 1))
+    below = sum(tall)
+    for block, count in zip(blocks, rows, strict=True):
         title = f"{block.title}: {block.total:,} of {len(test.labels):,}"
-        part.suptitle(title, color=block.colour, fontweight="bold", x=0.01, ha="left")
-        grid = part.subplots(count, columns, squeeze=False).ravel()
-        for axes in grid:
-            axes.set_axis_off()
-        for axes, member in zip(grid, block.members, strict=False):
-            _tile(axes, test, member, labels, block.colour)
+        axes.text(0.1, below - 0.1, title, color=block.colour, fontsize="large", fontweight="bold", va="top")
+        for place, member in enumerate(block.members):
+            row, column = divmod(place, columns)
+            top = below - _TITLE - row * tile - _CAPTION
+            extent = (column * wide + _GAP / 2, (column + 1) * wide - _GAP / 2, top - tile + _CAPTION + _GAP, top)
+            _tile(axes, extent, test, member, labels, block.colour)
+        below -= _TITLE + count * tile
+    axes.set(xlim=(0, _WIDTH), ylim=(0, sum(tall)), aspect="equal")
+    axes.set_axis_off()
     figure.savefig(path, dpi=DPI)
 
 
-def _tile(axes: Axes, test: Answers, member: int, labels: list[str], colour: str) -> None:
+def _tile(
+    axes: Axes, extent: tuple[float, float, float, float], test: Answers, member: int, labels: list[str], colour: str
+) -> None:
+    """The picture, as left, right, bottom and top in `extent`, and above it what was said of it."""
     pixels = test.pixels[member]
-    axes.imshow(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels, cmap="gray", vmin=0, vmax=255)
+    axes.imshow(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels, cmap="gray", vmin=0, vmax=255, extent=extent)
     said = _named(
         labels, np.flatnonzero(test.probabilities[member] >= THRESHOLD) if test.multilabel else [test.predicted[member]]
     )
     probability = "" if test.multilabel else f" {test.sureness[member]:.2f}"
     truth = _named(labels, np.flatnonzero(test.labels[member]) if test.multilabel else [test.labels[member]])
     wrong = "" if test.right[member] else f"\nis {truth}"
-    axes.set_title(f"{said}{probability}{wrong}", fontsize=8, color=colour, pad=3)
+    left, right, _, top = extent
+    axes.text(
+        (left + right) / 2, top + _GAP / 2, f"{said}{probability}{wrong}",
+        fontsize=8, color=colour, ha="center", va="bottom",
+    )  # fmt: skip
 
 
 def _named(labels: list[str], members: Iterable[int]) -> str:
