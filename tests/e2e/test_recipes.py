@@ -47,7 +47,7 @@ def changes(**keys: int) -> list[str]:
     ("recipe", "data"),
     [
         ("digits", []),
-        pytest.param("fashion", changes(validation=55_000), marks=fashion_data),
+        pytest.param("fashion", changes(validation=55_000), marks=[fashion_data, pytest.mark.slow]),
         ("sprites", changes(with_hero=60, without=60, train=60, validation=20)),
     ],
 )
