@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     import keras
 
-Strategy = Literal["auto", "none", "mirrored"]
+Strategy = Literal["auto", "none", "mirrored", "workers"]
 Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
 
 
@@ -31,12 +31,12 @@ def used(strategy: Strategy, precision: Precision) -> Iterator[None]:
 
 
 def _scope(strategy: Strategy) -> Any:
-    """auto: mirrored when there are several GPUs. On a machine without one, mirrored takes its logical CPUs."""
+    """auto: mirrored when there are several GPUs. On a machine without one, mirrored takes its logical CPUs; a worker takes one device."""
     import tensorflow as tf
 
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     many = len(devices) > 1 and devices[0].device_type == "GPU"
-    if strategy == "none" or (strategy == "auto" and not many):
+    if strategy in {"none", "workers"} or (strategy == "auto" and not many):
         return nullcontext()
     return tf.distribute.MirroredStrategy([device.name for device in devices]).scope()
 

@@ -15,6 +15,10 @@ class TrainingError(Exception):
     """Training cannot go on; the message says what to change."""
 
 
+class WorkerLostError(Exception):
+    """Another of the workers that train together is gone; the message says how to go on."""
+
+
 def hint(word: str, known: list[str]) -> str:
     """The end of a message that something is called otherwise: what was probably meant, or else all that there is."""
     near = difflib.get_close_matches(word, known)

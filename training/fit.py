@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Protocol
 
 import keras
@@ -18,10 +18,11 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from training import checkpoints, tensorboard
+from training import checkpoints, tensorboard, workers
 from training.checkpoints import Checkpoint, State
 from training.errors import TrainingError
 from training.optimisation import Training
+from training.workers import Team
 
 Examples = tuple[NDArray[Any], NDArray[Any]]  # inputs [N, ...] and what should come out, [N, ...]
 
@@ -74,6 +75,17 @@ class NothingLearnt(KeyboardInterrupt):
 
 class _Stopped(Exception):  # noqa: N818  it is no error
     """Leaves Keras' `fit` from inside a callback."""
+
+
+class _Agreement(keras.callbacks.Callback):  # type: ignore[misc]
+    """Comes before all others: they decide by the figures of all workers."""
+
+    def __init__(self, team: Team) -> None:
+        super().__init__()
+        self.team = team
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:  # noqa: ARG002  Keras' signature
+        logs.update(self.team.agreed(logs))
 
 
 class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]
@@ -143,16 +155,16 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         arrays = {name: [np.asarray(each) for each in group] for name, group in variables.items()}
         return State([asdict(epoch) for epoch in self.history], best.number, {**arrays, "best": self.weights})
 
-    def go_on(self, model: keras.Model) -> None:
-        """Brings `model` and its optimiser to where an unfinished run was, if there is one."""
-        state = self.checkpoint.load() if self.checkpoint else None
+    def go_on(self, model: keras.Model, team: Team) -> None:
+        """Brings `model` and its optimiser to where an unfinished run was, if the first worker has one."""
+        model.optimizer.build(model.trainable_variables)
+        state = _shared(self.checkpoint.load() if self.checkpoint else None, model, team)
         if state is None:
             return
         self.history = [Epoch(**figures) for figures in state.history]
         self.best, self.weights = self.history[state.best - 1], list(state.arrays["best"])
         for epoch in self.history:
             self.watcher.epoch(epoch, epoch is self.best)
-        model.optimizer.build(model.trainable_variables)
         for name, variables in (("network", model.variables), ("optimiser", model.optimizer.variables)):
             for variable, value in zip(variables, state.arrays[name], strict=True):
                 variable.assign(value)
@@ -160,6 +172,28 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]
     def leave_if_asked(self) -> None:
         if self.stop.is_set():
             raise _Stopped
+
+
+def _shared(state: State | None, model: keras.Model, team: Team) -> State | None:
+    """The first worker's `state`, for all; the others come without one. `model` and its optimiser are built."""
+    count = len(state.history) if state else 0
+    (epochs,) = team.from_first(np.array([count])).tolist()
+    if team.size == 1 or not epochs:
+        return state
+    names = [each.name for each in fields(Epoch)]
+    rows = [[epoch[name] for name in names] for epoch in state.history] if state else np.zeros((epochs, len(names)))
+    history = [dict(zip(names, row, strict=True)) for row in team.from_first(np.array(rows)).tolist()]
+    for epoch in history:
+        epoch["number"] = int(epoch["number"])
+    (best,) = team.from_first(np.array([state.best if state else 0])).tolist()
+    groups = {"network": model.variables, "optimiser": model.optimizer.variables, "best": model.weights}
+    arrays = {
+        name: [
+            team.from_first(each) for each in (state.arrays[name] if state else [np.asarray(each) for each in group])
+        ]
+        for name, group in groups.items()
+    }
+    return State(history, best, arrays)
 
 
 def _check_number(loss: float, where: str) -> None:
@@ -182,28 +216,38 @@ def fit(
     """Trains `model` and leaves it with the weights of the best epoch by validation loss.
 
     Setting `stop` ends training after the batch under way. Raises NothingLearnt, a KeyboardInterrupt, when that is before
-    the end of the first epoch, and TrainingError when the loss is no longer a number.
+    the end of the first epoch, TrainingError when the loss is no longer a number, RecipeError for batches that cannot be shared out
+    to the workers that train together, and WorkerLostError when one of them is gone.
     """
-    steps = -(-len(train[0]) // training.batch_size)
+    team = workers.current()
+    team.check(training.batch_size)
+    steps = -(-team.even(len(train[0])) // training.batch_size)
     rate = training.schedule.rate(training.learning_rate, steps, training.epochs)
-    model.compile(optimizer=training.optimiser.build(rate), loss=objective.loss, metrics=[objective.metric])
+    optimiser = team.averaging(training.optimiser.build(rate), model)
+    model.compile(
+        optimizer=optimiser,
+        loss=objective.loss,
+        metrics=[objective.metric],
+        jit_compile="auto" if team.size == 1 else False,  # XLA has no exchange between machines
+    )
     callbacks = training.schedule.callbacks()
     keeper = _Keeper(objective.metric, training, stop, watcher, checkpoints.begin(), callbacks)
-    keeper.go_on(model)
+    keeper.go_on(model, team)
     interrupted = False
     try:
         if not keeper.finished:
-            model.fit(
-                batches(*train, training, first=len(keeper.history)),
-                steps_per_epoch=steps,
-                shuffle=False,  # `batches` does
-                validation_data=validation,
-                validation_batch_size=256,
-                initial_epoch=len(keeper.history),
-                epochs=training.epochs,
-                callbacks=[*callbacks, *tensorboard.callbacks(), keeper],
-                verbose=0,
-            )
+            with workers.lost_workers_named():
+                model.fit(
+                    batches(*train, training, first=len(keeper.history), team=team),
+                    steps_per_epoch=steps,
+                    shuffle=False,  # `batches` does
+                    validation_data=validation,
+                    validation_batch_size=256,
+                    initial_epoch=len(keeper.history),
+                    epochs=training.epochs,
+                    callbacks=[_Agreement(team), *callbacks, *tensorboard.callbacks(), keeper],
+                    verbose=0,
+                )
     except _Stopped:
         interrupted = True
     if keeper.best is None:
@@ -212,8 +256,12 @@ def fit(
     return Outcome(keeper.history, keeper.best.number, interrupted)
 
 
-def batches(inputs: NDArray[Any], targets: NDArray[Any], training: Training, first: int = 0) -> tf.data.Dataset:
+def batches(
+    inputs: NDArray[Any], targets: NDArray[Any], training: Training, first: int = 0, team: Team = workers.ALONE
+) -> tf.data.Dataset:
     """The batches of all epochs from `first`, counted from 0, one epoch after the other, each in an order that follows from seed and epoch alone.
+
+    Of each batch a worker of a `team` gets its share.
 
     Keras' own shuffling of arrays gives every epoch the same order once a seed is set (Keras 3.15 on TensorFlow: the
     random state of its `map` starts afresh with each pass), and training then drifts towards the last batches.
@@ -224,10 +272,10 @@ def batches(inputs: NDArray[Any], targets: NDArray[Any], training: Training, fir
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
         seed = tf.stack([tf.constant(training.seed, tf.int64), number])
         order = tf.random.experimental.index_shuffle(tf.range(count, dtype=tf.int64), seed, count - 1)
-        return tf.data.Dataset.from_tensor_slices(order).batch(training.batch_size)
+        return tf.data.Dataset.from_tensor_slices(order[: team.even(count)]).batch(training.batch_size)
 
     def gather(members: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        chosen, truth = (tf.gather(array, members) for array in everything)
+        chosen, truth = (tf.gather(array, members[team.rank :: team.size]) for array in everything)
         return chosen, truth
 
     return tf.data.Dataset.range(first, training.epochs).flat_map(epoch).map(gather).prefetch(2)

@@ -20,7 +20,7 @@ PROGRAMS = ROOT / "build/venvs/deploy/bin"
 Document = dict[str, Any]
 
 # What is applied as it is.
-FOLDERS = ("overlays/cpu", "overlays/gpu", "overlays/dev", "jobs", "kserve")
+FOLDERS = ("overlays/cpu", "overlays/gpu", "overlays/dev", "jobs", "jobs/workers", "jobs/workers/export", "kserve")
 # What a site puts together: where models come from, what scales, and always Envoy and the monitoring.
 CHOICES = [
     ("base", *(part for part in chosen if part), "envoy", "monitoring")
@@ -102,8 +102,10 @@ class Pods:
 
 @cache
 def pods(variant: str) -> list[Pods]:
-    """Of every Deployment and Job."""
+    """Of every Deployment, Job and TFJob."""
     templates = {name(each): each["spec"]["template"] for each in of_kind(variant, "Deployment", "Job")}
+    for job in of_kind(variant, "TFJob"):
+        templates |= {f"{name(job)}, {role}": each["template"] for role, each in job["spec"]["tfReplicaSpecs"].items()}
     return [Pods(owner, each["metadata"]["labels"], each["spec"]) for owner, each in templates.items()]
 
 

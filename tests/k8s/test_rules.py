@@ -20,7 +20,7 @@ ALLOWED_VOLUMES = {
     "secret",
 }
 # Claims that are a site's own, and are not applied with the servers.
-CLAIMS_OF_THE_SITE = {"models"}
+CLAIMS_OF_THE_SITE = {"models", "runs"}
 # https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 SUFFIXES = {"m": Fraction(1, 1000), "": Fraction(1), "k": Fraction(10**3), "M": Fraction(10**6), "G": Fraction(10**9)}
 SUFFIXES |= {"Ki": Fraction(2**10), "Mi": Fraction(2**20), "Gi": Fraction(2**30), "Ti": Fraction(2**40)}

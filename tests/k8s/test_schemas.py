@@ -2,7 +2,7 @@
 
 Kubernetes' own kinds: kubernetes-validate. Those of operators: the models that cloudcoil makes from their CRDs (custom_resources.py).
 The fields of KServe's kinds are not checked: its models need other versions of what is in that environment. Of its container the arguments
-are tried (test_programs.py).
+are tried (test_programs.py). Of a TFJob the pods are checked.
 """
 
 import json
@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.k8s.manifests import VARIANTS, Document, documents, program, render
+from tests.k8s.manifests import VARIANTS, Document, documents, pods, program, render
 
 OPERATORS = {"PrometheusRule", "ScaledObject", "ServiceMonitor"}
-UNCHECKED = {"InferenceService", "ServingRuntime"}
+UNCHECKED = {"InferenceService", "ServingRuntime", "TFJob"}
 
 
 def unique() -> list[Document]:
@@ -25,6 +25,9 @@ def unique() -> list[Document]:
 
 def test_every_resource_of_kubernetes_is_valid_to_the_last_field(tmp_path: Path) -> None:
     known = [each for each in unique() if each["kind"] not in OPERATORS | UNCHECKED]
+    workers = pods("jobs/workers")
+    assert workers
+    known += [{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "worker"}, "spec": it.spec} for it in workers]
     manifest = tmp_path / "all.yaml"
     manifest.write_text(yaml.dump_all(known, Dumper=yaml.CSafeDumper))
     command = [program("kubernetes-validate"), "--strict", str(manifest)]

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bundle.errors import BundleError
-from training.errors import DataError, RecipeError, TrainingError
+from training.errors import DataError, RecipeError, TrainingError, WorkerLostError
 
 RecipeName = Annotated[
     str, typer.Argument(help="A recipe from `list`, or the path of a TOML file of your own.", metavar="RECIPE")
@@ -28,7 +28,7 @@ def errors_for_people() -> Iterator[None]:
     except (RecipeError, FileExistsError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
-    except (DataError, TrainingError, BundleError, OSError) as error:
+    except (DataError, TrainingError, WorkerLostError, BundleError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
     except KeyboardInterrupt as error:

@@ -2,12 +2,13 @@
 
 import shlex
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from training import backend, checkpoints, devices
+from training import backend, checkpoints, devices, workers
 from training import recipe as recipes
 from training.commands.common import Changes, RecipeName, errors_for_people
 from training.data import found as found_data
@@ -19,7 +20,10 @@ TensorBoard = Annotated[
 ]
 Strategy = Annotated[
     devices.Strategy,
-    typer.Option(help="mirrored shares each batch out to all GPUs, none uses one; auto shares when there are several."),
+    typer.Option(
+        help="mirrored shares each batch out to all GPUs, none uses one; workers shares it out to the machines that TF_CONFIG names, of "
+        "which the first writes the run folder; auto takes what there is several of."
+    ),
 ]
 Precision = Annotated[
     devices.Precision,
@@ -70,16 +74,22 @@ def run(
         found = trials.best(from_search, name) if from_search else []
         own = [found_data.keys(data)] if data else []
         recipe = recipes.load(name, [*own, *found, *changes])
-        if out.exists():
+        strategy, team = workers.chosen(strategy)
+        if team.is_first and out.exists():
             raise FileExistsError(f"{out} exists already; choose another version or remove it")
         backend.load()
         from training import tensorboard as events
 
-        kept = checkpoints.kept(out, {**recipes.settings(recipe), "precision": precision})
-        with devices.used(strategy, precision), events.written(tensorboard), kept as unfinished:
+        settings = {**recipes.settings(recipe), "precision": precision}
+        kept = checkpoints.kept(out, settings) if team.is_first else nullcontext(enter_result=False)
+        tensorboard = tensorboard if team.is_first else None
+        with (
+            workers.joined(team), devices.used(strategy, precision), events.written(tensorboard), kept as unfinished,
+            workers.kept_by_first(out) as folder,
+        ):  # fmt: skip
             if unfinished:
                 typer.echo(f"{out}: going on with the run that was ended before it was finished", err=True)
-            trained = recipe.train(Path(name).stem, out, shlex.join(["python", "-m", "training", *sys.argv[1:]]))
+            trained = recipe.train(Path(name).stem, folder, shlex.join(["python", "-m", "training", *sys.argv[1:]]))
     if trained.note:
         typer.echo(trained.note, err=True)
     typer.echo(f"{out}: {trained.figures}")
