@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("bundle", "training", "exporter", "server", "client", "bench", "tests")
+PACKAGES = ("bundle", "training", "exporter", "server", "client", "bench", "k8s", "tests")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 LONGEST_FUNCTION, LONGEST_FILE = 50, 350
 
