@@ -114,6 +114,10 @@ def kept(out: Path, settings: Mapping[str, Any]) -> Iterator[bool]:
         except TrainingError:
             shutil.rmtree(folder)  # it would diverge again
             raise
+        except KeyboardInterrupt as stopped:
+            if _started(folder):
+                raise KeyboardInterrupt("the same command goes on after the last whole epoch") from stopped
+            raise
         else:
             shutil.rmtree(folder)
         finally:

@@ -127,8 +127,8 @@ def test_a_sample_of_sprites_is_even_and_tells_where_the_hero_is(tmp_path: Path)
         assert edges == ([str(edge) for edge in box] if box else [""] * 4)
 
 
-def interrupted(folder: Path, line: str) -> tuple[int, str]:
-    """Runs training in a process of its own and sends Ctrl-C as soon as it has printed a line with `line` in it."""
+def interrupted(folder: Path, line: str, times: int = 1) -> tuple[int, str]:
+    """Runs training in a process of its own and sends Ctrl-C as soon as it has printed a line with `line` in it, and again when it has heard that."""
     command = [sys.executable, "-m", "training", "run", "digits", "--out", str(folder)]
     patient = ["--epochs", "500", "--set", "training.patience=500"]
     process = subprocess.Popen(
@@ -142,7 +142,10 @@ def interrupted(folder: Path, line: str) -> tuple[int, str]:
             fresh = process.stderr.readline()
             assert fresh, f"the program ended without {line!r}: {seen}"
             seen += fresh
-        process.send_signal(signal.SIGINT)
+        for _ in range(times):
+            process.send_signal(signal.SIGINT)
+            while times > 1 and "press it again" not in seen:
+                seen += process.stderr.readline()
         seen += process.stderr.read()
     return process.returncode, seen
 
@@ -160,3 +163,12 @@ def test_ctrl_c_in_the_first_epoch_writes_nothing_and_says_so(tmp_path: Path) ->
     status, said = interrupted(tmp_path / "run", "pictures to learn from")
     assert (status, said.splitlines()[-1]) == (130, "stopped: nothing was written"), said
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_a_second_ctrl_c_ends_at_once_and_says_that_the_run_can_go_on(tmp_path: Path) -> None:
+    status, said = interrupted(tmp_path / "run", "epoch   1/500", times=2)
+    assert (status, said.splitlines()[-1]) == (130, "stopped: the same command goes on after the last whole epoch"), (
+        said
+    )
+    assert [each.name for each in tmp_path.iterdir()] == [".run.unfinished"]

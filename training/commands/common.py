@@ -32,5 +32,5 @@ def errors_for_people() -> Iterator[None]:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
     except KeyboardInterrupt as error:
-        typer.echo("stopped: nothing was written", err=True)
+        typer.echo(f"stopped: {str(error) or 'nothing was written'}", err=True)
         raise typer.Exit(130) from error
