@@ -42,6 +42,11 @@ def publish(tables: Sequence[Results], file: Path | None) -> None:
     console = Console(highlight=False)
     for table in tables:
         console.print(f"\n[bold]{table.title}[/]", table.terminal(), *table.notes, sep="\n")
+    write(tables, file)
+
+
+def write(tables: Sequence[Results], file: Path | None) -> None:
+    """Writes the tables to `file`, if there is to be one, below a description of the machine."""
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("\n".join((machine.describe() + "\n", *(table.markdown() for table in tables))))

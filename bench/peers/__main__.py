@@ -6,6 +6,7 @@ generator share the machine. Every answer is compared with what the engine answe
 by more than a tenth of the smallest difference between two pictures' answers voids the row of its server.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +18,7 @@ from bench.errors import give_up
 from bench.peers import plot, report, rounds, workload
 from bench.peers.peers import PEERS, Peer
 from bench.peers.rounds import Measured, Plan
-from bench.tables import Results, publish
+from bench.tables import Results, publish, write
 from bundle.errors import BundleError
 
 cli = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -43,15 +44,17 @@ def main(
 ) -> None:
     """Compare model servers; starts and stops them itself."""
     plan, chosen = Plan(_numbers(clients), seconds, rounds), _chosen(peers)
+    tables: list[Results] = []
     try:
-        found = [workload.read(each) for each in models]
-        measured = _measure(found, chosen, plan)
+        for measured in _measured([workload.read(each) for each in models], chosen, plan):
+            tables += _tables(measured, chosen, plan, out)
+            write(tables, out)  # a quarter of an hour each: whatever ends the next one, this one is kept
     except (BundleError, OSError, RuntimeError, ValueError) as error:
         give_up(str(error))
-    publish([table for each in measured for table in _tables(each, chosen, plan, out)], out)
+    publish(tables, out)
 
 
-def _measure(found: list[workload.Workload], chosen: list[Peer], plan: Plan) -> list[Measured]:
+def _measured(found: list[workload.Workload], chosen: list[Peer], plan: Plan) -> Iterator[Measured]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=len(found) * rounds.steps(chosen, plan))
@@ -59,7 +62,8 @@ def _measure(found: list[workload.Workload], chosen: list[Peer], plan: Plan) -> 
         def step(description: str) -> None:
             progress.update(task, advance=1, description=description)
 
-        return [rounds.measure(each, chosen, plan, step) for each in found]
+        for each in found:
+            yield rounds.measure(each, chosen, plan, step)
 
 
 def _tables(measured: Measured, chosen: list[Peer], plan: Plan, out: Path | None) -> list[Results]:
