@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench.errors import give_up
-from bench.peers import plot, report, rounds, workload
+from bench.peers import limits, plot, report, rounds, workload
 from bench.peers.peers import PEERS, Peer
 from bench.peers.rounds import Measured, Plan
 from bench.tables import Results, publish, write
@@ -64,6 +64,7 @@ def _measured(found: list[workload.Workload], chosen: list[Peer], plan: Plan) ->
 
         for each in found:
             yield rounds.measure(each, chosen, plan, step)
+            limits.compiled.cache_clear()  # nobody asks this network's engines again, and all of them together take gigabytes
 
 
 def _tables(measured: Measured, chosen: list[Peer], plan: Plan, out: Path | None) -> list[Results]:

@@ -54,7 +54,7 @@ def test_a_folder_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not fashion.DEBIAN_FOLDER.is_dir(), reason=f"apt-get install {fashion.DEBIAN_PACKAGE}")
 def test_a_base_that_is_trained_here_beats_training_from_scratch(tmp_path: Path) -> None:
-    base = ["run", "clothes-base", "--out", str(tmp_path / "base"), "--epochs", "1"]
+    base = ["run", "clothes-base", "--out", str(tmp_path / "base")]
     assert CliRunner().invoke(app, base).exit_code == 0
     file = str(tmp_path / "base" / "model.keras")
     result = CliRunner().invoke(
