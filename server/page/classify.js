@@ -53,6 +53,7 @@ export class Classify {
     const served = versionOf(session.model, session.version);
     this.servedAs = served ? `${served.name}/${served.version}@${served.loaded_at}` : "";
     if (!served) return;
+    bundleOf(served.name, served.version); // needed for the first evidence, and here by then
     const { entries } = session;
     const answering = entries.length ? this.answerAll(entries) : null;
     try {
@@ -93,7 +94,7 @@ export class Classify {
         const [at, entry] = next;
         await entry.classify(asked());
         await this.sheet.answered(at);
-        if (at === session.current && session.entries === entries) this.show(true);
+        if (at === session.current && session.entries === entries) await this.show(true);
       }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, work));

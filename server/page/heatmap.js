@@ -100,33 +100,36 @@ function fade(at, grid, seen) {
 
 /** Paints a heatmap: the stronger the evidence, the less of the picture shows through. */
 export function paint(canvas, heat, map) {
-  const table = colours[map];
-  fill(canvas, heat, (value) => [Math.round(255 * value), 255 * value], table);
+  fill(canvas, heat.map((value) => Math.round(255 * value)), palette(colours[map], (index) => index));
 }
 
 /** Paints the difference of two heatmaps, -1..1: purple where the first has more, orange where the second has. */
 export function paintDifference(canvas, first, second) {
-  const difference = first.map((value, at) => value - second[at]);
-  fill(canvas, difference, (value) => [Math.round(127.5 + 127.5 * value), 255 * Math.min(1, 3 * Math.abs(value))], diverging);
+  const indices = first.map((value, at) => Math.round(128 + 127 * (value - second[at])));
+  fill(canvas, indices, palette(diverging, (index) => Math.min(255, 6 * Math.abs(index - 128))));
 }
 
-function fill(canvas, values, look, table) {
-  const image = new ImageData(canvas.width, canvas.height);
-  for (let at = 0; at < values.length; at += 1) {
-    const [colour, opacity] = look(values[at]);
-    image.data[4 * at] = table[3 * colour];
-    image.data[4 * at + 1] = table[3 * colour + 1];
-    image.data[4 * at + 2] = table[3 * colour + 2];
-    image.data[4 * at + 3] = opacity;
+/** 256 colours with the opacity of each, 0..255, as pixels lie in a canvas. */
+function palette(table, opacity) {
+  const bytes = new Uint8ClampedArray(1024);
+  for (let index = 0; index < 256; index += 1) {
+    bytes.set(table.subarray(3 * index, 3 * index + 3), 4 * index);
+    bytes[4 * index + 3] = opacity(index);
   }
+  return new Uint32Array(bytes.buffer);
+}
+
+function fill(canvas, indices, pixels) {
+  const image = new ImageData(canvas.width, canvas.height);
+  const filled = new Uint32Array(image.data.buffer);
+  for (let at = 0; at < indices.length; at += 1) filled[at] = pixels[indices[at]];
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
 /** Draws the scale of a colour map from left to right. */
 export function paintScale(canvas, map) {
-  const table = map === "difference" ? diverging : colours[map];
-  fill(canvas, Float32Array.from({ length: canvas.width * canvas.height }, (_, at) => (at % canvas.width) / (canvas.width - 1)),
-    (value) => [Math.round(255 * value), 255], table);
+  const indices = Float32Array.from({ length: canvas.width * canvas.height }, (_, at) => Math.round((255 * (at % canvas.width)) / (canvas.width - 1)));
+  fill(canvas, indices, palette(map === "difference" ? diverging : colours[map], () => 255));
 }
 
 /** Where the evidence is strongest, in words, for who cannot see it; `values` is the grid in the picture. */

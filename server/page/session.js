@@ -34,10 +34,11 @@ export function versionOf(model, version) {
 
 /** Asks which models there are. */
 export async function loadModels() {
-  const { models } = await json("v1/models");
+  // At the beginning both at once; later the server only with other models, for then it may have started anew, with another port.
+  const [{ models }, server] = await Promise.all([json("v1/models"), session.server ?? json("v1/server")]);
   const now = JSON.stringify(models);
   if (now === told) return;
-  session.server = await json("v1/server"); // perhaps it has started anew, with another port
+  session.server = session.server ? await json("v1/server") : server;
   told = now;
   session.models = models;
   bundles.clear();

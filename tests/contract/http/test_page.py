@@ -76,6 +76,11 @@ def test_every_file_that_the_page_names_is_there_and_on_this_server(server: Runn
     assert len(local) > 10
 
 
+def test_the_page_names_all_its_modules_at_once_so_that_none_waits_for_another(server: RunningServer) -> None:
+    named = LINK.findall(ask(server.http, "GET", "/").body)
+    assert {f"page/{name}".encode() for name in FILES if name.endswith(".js")} <= set(named)
+
+
 @pytest.mark.parametrize("path", ["/page/nothing.js", "/page/..%2fapp.py", "/page/", "/index.html"])
 def test_what_the_page_does_not_have_is_not_found(server: RunningServer, path: str) -> None:
     assert ask(server.http, "GET", path).status == 404
