@@ -18,7 +18,7 @@ let shown = "";
 
 function route() {
   const asked = location.hash.slice(1);
-  const name = asked in views ? asked : "classify";
+  const name = Object.hasOwn(views, asked) ? asked : "classify"; // #toString is no view
   if (name === shown) return;
   views[shown]?.close?.();
   for (const each of Object.keys(views)) document.getElementById(`view-${each}`).hidden = each !== name;

@@ -1,5 +1,7 @@
 """The three kinds of network that the project trains, and networks as other people build them, with random weights."""
 
+import math
+
 import numpy as np
 from keras import Input, Model, Sequential, applications, layers, ops, utils
 
@@ -113,11 +115,14 @@ def with_head(head: list[layers.Layer]) -> Model:
 
 
 def _built(parts: list[layers.Layer]) -> Model:
-    """A model with random weights, random biases too, so that converters cannot leave them out."""
-    utils.set_random_seed(0)
+    """A model with random weights, random biases too, so that converters cannot leave them out.
+
+    All are drawn here: layers choose the seed of their own when they are made, before anybody can set one.
+    """
     model = Sequential(parts)
     random = np.random.default_rng(0)
     for weight in model.weights:
-        if len(weight.shape) == 1:
-            weight.assign(ops.convert_to_tensor(random.normal(0, 0.1, weight.shape), "float32"))
+        shape = tuple(weight.shape)
+        deviation = 0.1 if len(shape) == 1 else math.prod(shape[:-1]) ** -0.5
+        weight.assign(ops.convert_to_tensor(random.normal(0, deviation, shape), "float32"))
     return model
