@@ -30,7 +30,7 @@ COPY requirements/tools.txt /requirements.txt
 RUN python3 -m venv --without-pip /opt/venv \
  && pip --python /opt/venv/bin/python install --no-cache-dir --no-deps --require-hashes -r /requirements.txt
 
-# `docker run seethrough-tools training run digits --out /work/digits`: any of `training`, `exporter` and `bundle`.
+# `docker run seethrough-tools training run digits --out /mnt/digits`: any of `training`, `exporter` and `bundle`.
 FROM python AS tools
 ARG VERSION
 LABEL org.opencontainers.image.title="seethrough-tools" \

@@ -39,10 +39,15 @@ class Results:
 
 def publish(tables: Sequence[Results], file: Path | None) -> None:
     """Prints the tables, and writes them to `file` below a description of the machine."""
+    show(tables)
+    write(tables, file)
+
+
+def show(tables: Sequence[Results]) -> None:
+    """Prints the tables."""
     console = Console(highlight=False)
     for table in tables:
         console.print(f"\n[bold]{table.title}[/]", table.terminal(), *table.notes, sep="\n")
-    write(tables, file)
 
 
 def write(tables: Sequence[Results], file: Path | None) -> None:

@@ -216,8 +216,8 @@ def fit(
     """Trains `model` and leaves it with the weights of the best epoch by validation loss.
 
     Setting `stop` ends training after the batch under way. Raises NothingLearnt, a KeyboardInterrupt, when that is before
-    the end of the first epoch, TrainingError when the loss is no longer a number, RecipeError for batches that cannot be shared out
-    to the workers that train together, and WorkerLostError when one of them is gone.
+    the end of the first epoch, TrainingError when the loss is no longer a number, and RecipeError for batches that cannot be shared
+    out to the workers that train together.
     """
     team = workers.current()
     team.check(training.batch_size)
@@ -236,18 +236,17 @@ def fit(
     interrupted = False
     try:
         if not keeper.finished:
-            with workers.lost_workers_named():
-                model.fit(
-                    batches(*train, training, first=len(keeper.history), team=team),
-                    steps_per_epoch=steps,
-                    shuffle=False,  # `batches` does
-                    validation_data=validation,
-                    validation_batch_size=256,
-                    initial_epoch=len(keeper.history),
-                    epochs=training.epochs,
-                    callbacks=[_Agreement(team), *callbacks, *tensorboard.callbacks(), keeper],
-                    verbose=0,
-                )
+            model.fit(
+                batches(*train, training, first=len(keeper.history), team=team),
+                steps_per_epoch=steps,
+                shuffle=False,  # `batches` does
+                validation_data=validation,
+                validation_batch_size=256,
+                initial_epoch=len(keeper.history),
+                epochs=training.epochs,
+                callbacks=[_Agreement(team), *callbacks, *tensorboard.callbacks(), keeper],
+                verbose=0,
+            )
     except _Stopped:
         interrupted = True
     if keeper.best is None:

@@ -9,7 +9,7 @@ where an unfinished run was.
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,8 +104,7 @@ class Team:
     def _sum(self, array: NDArray[np.float64]) -> NDArray[np.float64]:
         import tensorflow as tf
 
-        with lost_workers_named():
-            total: NDArray[np.float64] = self._reduced(tf.constant(array)).numpy()
+        total: NDArray[np.float64] = self._reduced(tf.constant(array)).numpy()
         return total
 
     def _means(self, tensors: Sequence[Any]) -> list[Any]:
@@ -173,11 +172,12 @@ def chosen(strategy: Strategy) -> tuple[Strategy, Team]:
 
 @contextmanager
 def joined(team: Team) -> Iterator[None]:
-    """Inside, this process trains as one of `team`; begins when all are there."""
+    """Inside, this process trains as one of `team`; begins when all are there. Raises WorkerLostError when another one goes."""
     connection = _connected() if team.size > 1 else None
     token = _current.set(team)
     try:
-        yield
+        with _lost_workers_named() if team.size > 1 else nullcontext():
+            yield
     finally:
         _current.reset(token)
         del connection
@@ -191,15 +191,13 @@ def _connected() -> Any:
 
 
 @contextmanager
-def lost_workers_named() -> Iterator[None]:
+def _lost_workers_named() -> Iterator[None]:
     """Turns what TensorFlow raises when a worker is gone into WorkerLostError."""
     import tensorflow as tf
 
     try:
         yield
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
-        if current().size == 1:
-            raise
         raise WorkerLostError(
             "another worker is gone; start all of them again, and training goes on after the last whole epoch"
         ) from error

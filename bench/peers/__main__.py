@@ -18,7 +18,7 @@ from bench.errors import give_up
 from bench.peers import limits, plot, report, rounds, workload
 from bench.peers.peers import PEERS, Peer
 from bench.peers.rounds import Measured, Plan
-from bench.tables import Results, publish, write
+from bench.tables import Results, show, write
 from bundle.errors import BundleError
 
 cli = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -51,7 +51,7 @@ def main(
             write(tables, out)  # a quarter of an hour each: whatever ends the next one, this one is kept
     except (BundleError, OSError, RuntimeError, ValueError) as error:
         give_up(str(error))
-    publish(tables, out)
+    show(tables)
 
 
 def _measured(found: list[workload.Workload], chosen: list[Peer], plan: Plan) -> Iterator[Measured]:

@@ -183,10 +183,10 @@ def test_the_gpu_flavour_starts_and_serves_on_a_cpu_too(tell: Callable[[str], No
 def test_the_tools_train_and_export_in_a_container_that_is_read_only(tmp_path: Path) -> None:
     image = engine.build("tools", target="tools")
     tmp_path.chmod(0o777)  # another user writes here
-    writable = [f"--volume={tmp_path}:/work", "--tmpfs", "/tmp"]  # noqa: S108  inside the container
+    writable = [f"--volume={tmp_path}:/mnt", "--tmpfs", "/tmp"]  # noqa: S108  inside the container
     for command in (
-        ["training", "run", "digits", "--set", "training.epochs=1", "--out", "/work/run"],
-        ["exporter", "keras", "/work/run", "--out", "/work/models/digits/1"],
+        ["training", "run", "digits", "--set", "training.epochs=1", "--out", "/mnt/run"],
+        ["exporter", "keras", "/mnt/run", "--out", "/mnt/models/digits/1"],
     ):
         with engine.running(image, writable, command) as (_, process):
             process.communicate(timeout=1800)
